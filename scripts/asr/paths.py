@@ -1,0 +1,52 @@
+"""Folders that pass between stages: whole or not there at all."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from asr.errors import UserError
+
+
+@contextmanager
+def output_folder(path: Path) -> Iterator[Path]:
+    """A new folder to write into, which becomes `path` only when the block ends without an error.
+
+    What stood at `path` before is replaced at the end, so neither a crash nor a full disk leaves a folder that looks
+    whole. The unfinished one is called `<path>.partial`; what a killed run left there is cleared by the next.
+    """
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    if path.exists():
+        shutil.rmtree(path)
+    partial.rename(path)
+
+
+def require_folder(path: Path, made_by: str) -> Path:
+    """`path` if it is a folder, else a `UserError` that says what makes it (`made_by`: a sentence's end)."""
+    path = Path(path)
+    if not path.is_dir():
+        raise UserError(f"{path}: no such folder; {made_by}")
+    return path
+
+
+def fingerprint(*parts: object) -> str:
+    """Sixteen hex digits that change with any of `parts`: plain values, or paths of files (their content counts)."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Path):
+            with part.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        else:
+            digest.update(json.dumps(part, sort_keys=True, default=str).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()[:16]

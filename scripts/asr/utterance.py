@@ -1,0 +1,74 @@
+"""An utterance: one recording and what is said in it, the unit that every stage from `prepare_audio` on handles.
+
+On disk a split is a folder of Arrow shards, `<folder>/<split>/00000.arrow`, one row an utterance, with the columns of
+`COLUMNS`. `audio` holds FLAC bytes (mono, 16 kHz).
+"""
+
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from asr.errors import UserError
+
+SPLITS = ("train", "dev", "test")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of an utterance with a text of its own; `start` and `end` in seconds from the utterance's start."""
+
+    start: float
+    end: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One recording. `text == ""` says that nobody speaks in it; `segments` may be empty when they are not known."""
+
+    id: str  # unique in a recipe: "<source>/<the corpus's own id>"
+    audio: bytes  # from a reader: any format, rate and number of channels; after prepare_audio: FLAC, mono, 16 kHz
+    text: str
+    language: str  # Whisper's code: "de"
+    speaker: str  # unique in a recipe; "" where the corpus does not tell
+    source: str  # the entry of `prepare_audio.sources` that it came from
+    domain: str
+    split: str  # one of SPLITS
+    seconds: float = 0.0  # length of the audio; 0 until it has been decoded
+    segments: tuple[Segment, ...] = field(default=())
+
+    def row(self) -> dict:
+        """The utterance as a row of a shard."""
+        return asdict(self) | {"segments": [asdict(segment) for segment in self.segments]}
+
+    @classmethod
+    def from_row(cls, row: dict) -> "Utterance":
+        """The inverse of `row`; columns that are not the utterance's own are left out."""
+        own = {f.name: row[f.name] for f in fields(cls) if f.name in row}
+        return cls(**own | {"segments": tuple(Segment(**segment) for segment in row["segments"])})
+
+
+def columns():
+    """The `datasets.Features` of a shard."""
+    from datasets import Features, List, Value
+
+    segment = {"start": Value("float64"), "end": Value("float64"), "text": Value("string")}
+    text_columns = dict.fromkeys(("text", "language", "speaker", "source", "domain", "split"), Value("string"))
+    return Features(
+        {"id": Value("string"), "audio": Value("binary")}
+        | text_columns
+        | {"seconds": Value("float64"), "segments": List(segment)}
+    )
+
+
+def load_split(folder: Path, split: str):
+    """The utterances of one split as a memory-mapped `datasets.Dataset` in the order in which they were written.
+
+    Raises:
+        UserError: there is no such split, or it is empty.
+    """
+    from datasets import Dataset, concatenate_datasets
+
+    shards = sorted((Path(folder) / split).glob("*.arrow"))
+    if not shards:
+        raise UserError(f"{folder}/{split}: no utterances; see stats.json and rejected.jsonl of {folder} for where they went")
+    return concatenate_datasets([Dataset.from_file(str(shard)) for shard in shards])
