@@ -1,0 +1,91 @@
+"""Whisper's multilingual vocabulary as a transformers tokenizer, made from the file that openai-whisper ships.
+
+    tokenizer = whisper_tokenizer(mels=80)      # 51,865 tokens, <|0.00|> ... <|30.00|> among them
+    tokenizer.encode("Grüß Gott!", add_special_tokens=False)
+
+Nothing is downloaded. A tokenizer without the 1,501 timestamps would give every later token another id.
+"""
+
+import base64
+import importlib.util
+from pathlib import Path
+
+from tokenizers import AddedToken
+from transformers import WhisperTokenizer
+from transformers.convert_slow_tokenizer import bytes_to_unicode
+from transformers.models.whisper.tokenization_whisper import LANGUAGES
+
+EMPTY_RANK = 50256  # the file's last rank is the empty string: a token that no text ever contains
+TIMESTAMPS = [f"<|{step * 0.02:.2f}|>" for step in range(1501)]  # 0 to 30 s
+VOCABULARY_SIZES = {80: 51865, 128: 51866}  # mel bins -> tokens
+
+
+def languages(mels: int) -> list[str]:
+    """Codes of Whisper's languages in the order of their ids: 99 of them, and Cantonese too for 128 mels (large-v3)."""
+    return list(LANGUAGES)[: 100 if mels == 128 else 99]
+
+
+def whisper_tokenizer(mels: int) -> WhisperTokenizer:
+    """The full multilingual tokenizer of Whispers with that many mel bins: 51,865 tokens for 80, 51,866 for 128."""
+    ranks = _ranks()
+    letters = bytes_to_unicode()
+
+    def spell(token: bytes) -> str:
+        return "".join(letters[byte] for byte in token)
+
+    vocabulary = {spell(token): rank for token, rank in ranks.items()}
+    vocabulary |= {"": EMPTY_RANK, "<|endoftext|>": EMPTY_RANK + 1}
+    merges = [tuple(map(spell, _parts(ranks, token))) for token in ranks if len(token) > 1]
+    control = ["startoftranscript", *languages(mels), "translate", "transcribe"]
+    control += ["startoflm", "startofprev", "nospeech", "notimestamps"]
+    tokenizer = WhisperTokenizer(
+        vocab=vocabulary,
+        merges=merges,
+        pad_token="<|endoftext|>",
+        extra_special_tokens=[f"<|{name}|>" for name in control],
+        model_max_length=1024,
+    )
+    # Not special: decoding takes the last special token's id + 1 for <|0.00|>.
+    add_timestamps(tokenizer)
+    assert len(tokenizer) == VOCABULARY_SIZES[mels]
+    return tokenizer
+
+
+def add_timestamps(tokenizer: WhisperTokenizer) -> None:
+    """Append `<|0.00|>` ... `<|30.00|>`, which tokenizers saved by older tools lack."""
+    tokenizer.add_tokens([AddedToken(token, normalized=False, special=False) for token in TIMESTAMPS])
+
+
+def non_speech_tokens(tokenizer: WhisperTokenizer) -> list[int]:
+    """Ids of brackets, notes and other signs that nobody speaks, as `whisper.tokenizer.non_speech_tokens` lists them."""
+    signs = [*'"#()*+/:;<=>@[\\]^_`{|}~「」『』']
+    signs += "<< >> <<< >>> -- --- -( -[ (' (\" (( )) ((( ))) [[ ]] {{ }} ♪♪ ♪♪♪".split()
+    notes = [*"♩♪♫♬♭♮♯"]  # of several tokens each; the first one stands for U+2640 to U+267F alone
+
+    def encode(text: str) -> list[int]:
+        return tokenizer.encode(text, add_special_tokens=False)
+
+    found = {encode(" -")[0], encode(" '")[0]}  # allowed inside a word, not at its beginning
+    for sign in signs + notes:
+        for tokens in (encode(sign), encode(" " + sign)):
+            if len(tokens) == 1 or sign in notes:
+                found.add(tokens[0])
+    return sorted(found)
+
+
+def _ranks() -> dict[bytes, int]:
+    package = importlib.util.find_spec("whisper")  # found, not imported: importing it takes seconds
+    assert package is not None and package.origin is not None, "openai-whisper is in requirements_training.txt"
+    lines = (Path(package.origin).parent / "assets" / "multilingual.tiktoken").read_text().splitlines()
+    pairs = (line.split() for line in lines if not line.startswith("="))  # "=" is the empty string in base64
+    return {base64.b64decode(token): int(rank) for token, rank in pairs}
+
+
+def _parts(ranks: dict[bytes, int], token: bytes) -> tuple[bytes, bytes]:
+    """The two tokens that `token` is merged from: byte pair encoding with the ranks below its own."""
+    parts = [bytes([byte]) for byte in token]
+    while len(parts) > 2:
+        pairs = [ranks.get(left + right, len(ranks)) for left, right in zip(parts, parts[1:], strict=False)]
+        first = min(range(len(pairs)), key=pairs.__getitem__)
+        parts[first : first + 2] = [parts[first] + parts[first + 1]]
+    return parts[0], parts[1]
