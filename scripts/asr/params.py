@@ -148,7 +148,9 @@ class PrepareAudio(Section):
     output_dir: Path = Field(description="folder to write: <split>/*.arrow, rejected.jsonl, stats.json")
     sources: dict[str, CorpusSource] = Field(description="corpora by name", min_length=1)
     speaker_split: SpeakerSplit = Field(description="for sources with splits: speaker")
+    model_dir: Path = Field(description="the base model's folder; its tokenizer.json counts a transcript's tokens")
     min_seconds: NonNegativeFloat = Field(description="shorter recordings are rejected")
+    min_peak: Share = Field(description="recordings with a transcript whose loudest sample is below this are rejected as silent")
     max_tokens: PositiveInt = Field(description="transcripts of more text tokens are rejected; Whisper's decoder holds 448 with its own", le=444)
     shard_megabytes: PositiveInt = Field(description="size of an Arrow shard")
 
@@ -191,6 +193,7 @@ class TrainingSection(Section):
     steps: PositiveInt = Field(description="optimiser steps")
     global_batch: PositiveInt = Field(description="windows a step, over all devices and accumulation")
     device_batch: PositiveInt = Field(description="windows that a device holds at once; the rest is accumulated")
+    optimizer: Literal["adamw_torch", "adamw_torch_fused", "adafactor"] = Field(description="adafactor keeps almost no state: 8 bytes a weight less than AdamW")
     learning_rate: PositiveFloat = Field(description="peak")
     schedule: Literal["linear", "cosine", "constant_with_warmup"] = Field(description="what follows the warm-up")
     warmup_steps: NonNegativeInt = Field(description="steps of linear warm-up")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from asr.environment import log_dir
 from asr.errors import UserError
 
 
@@ -50,3 +51,11 @@ def fingerprint(*parts: object) -> str:
             digest.update(json.dumps(part, sort_keys=True, default=str).encode())
         digest.update(b"\0")
     return digest.hexdigest()[:16]
+
+
+def run_folder(stage: str, values: dict, inputs: list[Path]) -> Path:
+    """Where a training keeps checkpoints and TensorBoard's events: `runs/<stage>/<hash of its params and data>/`.
+
+    A resume can so never mix two experiments. `values` leaves out what does not change the result.
+    """
+    return log_dir() / stage / fingerprint(values, *inputs)

@@ -1,0 +1,113 @@
+"""Batches: from planned windows to the tensors that a training step takes.
+
+A window becomes `input_features` (log-mel, composed from the cache), `decoder_input_ids` and `labels`; a batch pads the
+two lists to its longest. The trainer computes nothing about labels.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from asr.errors import UserError
+from asr.features import FeatureCache, compose
+from asr.labels import IGNORED, Labeler
+from asr.utterance import Segment
+from asr.windows import FRAME_SECONDS, FULL_FRAMES, Part, Source, Window
+
+
+class WindowDataset(Dataset):
+    """Examples by window: `dataset[window]`, as a batch sampler of windows asks for them."""
+
+    def __init__(self, cache: FeatureCache, labeler: Labeler):
+        self._cache, self._labeler = cache, labeler
+
+    def __len__(self) -> int:
+        return len(self._cache)
+
+    def __getitem__(self, window: Window) -> dict:
+        """`input_features` float32 [mels, frames], `decoder_input_ids` and `labels` as lists."""
+        rows = [self._cache.utterances[part.utterance] for part in window.parts]
+        spoken = [s for row, part in zip(rows, window.parts, strict=True) for s in _segments(row, part)]
+        parts = [(self._cache.log_mel(part.utterance), part.offset) for part in window.parts]
+        try:
+            sequence = self._labeler.encode(spoken, rows[0]["language"], timestamps=window.timestamps)
+        except ValueError as error:
+            raise UserError(f"utterance {rows[0]['id']}: {error}") from error
+        return {
+            "input_features": compose(parts, window.frames),
+            "decoder_input_ids": sequence.decoder_input_ids,
+            "labels": sequence.labels,
+        }
+
+
+def _segments(row: dict, part: Part) -> list[Segment]:
+    """What an utterance says, timed from the window's start; an utterance without segments is one."""
+    offset = part.offset * FRAME_SECONDS
+    segments = row["segments"] or [{"start": 0.0, "end": row["seconds"], "text": row["text"]}]
+    return [Segment(s["start"] + offset, s["end"] + offset, s["text"]) for s in segments if s["text"]]
+
+
+class Collator:
+    """Stacks examples: features of one length, token lists padded on the right."""
+
+    def __init__(self, pad_token: int):
+        self._pad_token = pad_token
+
+    def __call__(self, examples: Sequence[dict]) -> dict[str, torch.Tensor]:
+        """`input_features` [batch, mels, frames], `decoder_input_ids` and `labels` [batch, tokens]."""
+        longest = max(len(example["labels"]) for example in examples)
+        ids = np.full((len(examples), longest), self._pad_token, dtype=np.int64)
+        labels = np.full((len(examples), longest), IGNORED, dtype=np.int64)
+        for i, example in enumerate(examples):
+            ids[i, : len(example["decoder_input_ids"])] = example["decoder_input_ids"]
+            labels[i, : len(example["labels"])] = example["labels"]
+        features = np.stack([example["input_features"] for example in examples])
+        return {
+            "input_features": torch.from_numpy(features),
+            "decoder_input_ids": torch.from_numpy(ids),
+            "labels": torch.from_numpy(labels),
+        }
+
+
+def sources_of(cache: FeatureCache, shares: dict[str, float], labeler: Labeler) -> list[Source]:
+    """What `windows.plan_steps` draws from: the cache's utterances by source, with their lengths.
+
+    Raises:
+        UserError: a source has no utterance, or an utterance's language is not one of Whisper's.
+    """
+    columns = {name: cache.utterances[name][:] for name in ("source", "language", "text", "frames")}
+    source, language = np.array(columns["source"]), np.array(columns["language"])
+    frames = np.array(columns["frames"])
+    tokens = np.zeros(len(cache), dtype=np.int32)
+    for code in np.unique(language):
+        try:
+            labeler.language(code)
+        except ValueError as error:
+            raise UserError(f"{cache.folder}: {error}") from None
+        rows = np.flatnonzero(language == code)
+        tokens[rows] = labeler.count([columns["text"][i] for i in rows], code)
+    result = []
+    for name, share in shares.items():
+        rows = np.flatnonzero(source == name)
+        if not len(rows):
+            there = ", ".join(sorted(set(columns["source"])))
+            raise UserError(f"{cache.folder}: no utterance of source {name!r}; there are {there}")
+        result.append(Source(share, rows, frames[rows], tokens[rows], language[rows].tolist()))
+    return result
+
+
+def evaluation_windows(cache: FeatureCache, sources: Sequence[str], limit: int) -> list[Window]:
+    """One full window an utterance, as runtimes hear it: at most `limit`, always the same, the longest texts first.
+
+    Sorted by length, so that a batch decodes texts of like length and none waits for one long straggler.
+    """
+    rows = [i for i, source in enumerate(cache.utterances["source"][:]) if source in sources]
+    if not rows:
+        raise UserError(f"{cache.folder}: no utterance of the sources {', '.join(sources)} to evaluate on")
+    if len(rows) > limit:
+        rows = sorted(np.random.default_rng(0).permutation(rows)[:limit].tolist())
+    texts = cache.utterances["text"][:]
+    rows.sort(key=lambda i: -len(texts[i]))
+    return [Window((Part(i, 0),), FULL_FRAMES, timestamps=False) for i in rows]

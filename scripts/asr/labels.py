@@ -1,0 +1,137 @@
+"""What the decoder is taught: the one place that turns a window's text into the tokens it reads and must predict.
+
+    [<|startofprev|> prompt…] <|startoftranscript|> <|de|> <|transcribe|> [<|notimestamps|>] text… <|endoftext|>
+
+In: the segments of a window. Out: `decoder_input_ids` (what the decoder reads) and `labels` (what it must say next at
+each position, -100 where nothing is asked of it). The two are made here side by side, so that no collator has to
+shift, strip or guess, and there is exactly one `<|startoftranscript|>`.
+
+Source of the format: openai-whisper's `tokenizer.py` and `decoding.py`; arXiv 2212.04356, section 2.3.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from asr.utterance import Segment
+
+MAX_TOKENS = 448  # positions of Whisper's decoder
+TIMESTAMP_SECONDS = 0.02  # grid of the timestamp tokens <|0.00|> … <|30.00|>
+MAX_TIMESTAMP = 1500  # grid points in a window of 30 s
+IGNORED = -100  # no loss at this position
+
+# Whisper writes no space before a text in these languages (openai-whisper, `split_to_word_tokens`).
+SPACELESS = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
+
+
+@dataclass(frozen=True)
+class LabelSequence:
+    """Two lists of equal length, at most `MAX_TOKENS`."""
+
+    decoder_input_ids: list[int]
+    labels: list[int]
+
+
+class Labeler:
+    """Label sequences for one tokenizer.
+
+    Args:
+        tokenizer: a Whisper tokenizer of transformers.
+    """
+
+    def __init__(self, tokenizer):
+        # Its own copy of the tokenizer: text that looks like a control token must stay ordinary text (below).
+        self._text = type(tokenizer._tokenizer).from_str(tokenizer._tokenizer.to_str())
+        self._text.encode_special_tokens = True
+        self._text.no_truncation()
+        self._id = tokenizer.convert_tokens_to_ids
+        self._token = tokenizer.convert_ids_to_tokens
+        self.start = self._id("<|startoftranscript|>")
+        self.end = self._id("<|endoftext|>")
+        self.previous = self._id("<|startofprev|>")
+        self.no_timestamps = self._id("<|notimestamps|>")
+        self.no_speech = self.no_timestamps - 1  # <|nospeech|>, called <|nocaptions|> in the older tokenizers
+        self.timestamp_begin = self._id("<|0.00|>")
+
+    def language(self, code: str) -> int:
+        """The token of a language code.
+
+        Raises:
+            ValueError: Whisper does not know the language.
+        """
+        token = self._id(f"<|{code}|>")
+        if not self.end < token < self.no_timestamps:
+            raise ValueError(f"language {code!r} is not one of Whisper's; give a code such as 'de'")
+        return token
+
+    def language_of(self, token: int) -> str:
+        """The code of a language's token, the inverse of `language`."""
+        return self._token(token).strip("<|>")
+
+    def text(self, text: str, language: str) -> list[int]:
+        """A text's tokens, with the leading space that Whisper writes, and never a control token."""
+        spoken = text.strip()
+        if not spoken:
+            return []
+        return self._text.encode(spoken if language in SPACELESS else " " + spoken, add_special_tokens=False).ids
+
+    def count(self, texts: Sequence[str], language: str) -> list[int]:
+        """How many tokens each text has."""
+        spaced = [t.strip() if language in SPACELESS else " " + t.strip() for t in texts]
+        return [len(e.ids) for e in self._text.encode_batch_fast(spaced, add_special_tokens=False)]
+
+    def timestamp(self, seconds: float) -> int:
+        """The token of a time in the window, on the grid, never after it (so that an end stays inside the audio)."""
+        return self.timestamp_begin + min(max(int(seconds / TIMESTAMP_SECONDS + 1e-6), 0), MAX_TIMESTAMP)
+
+    def encode(
+        self,
+        segments: Sequence[Segment],
+        language: str,
+        *,
+        timestamps: bool,
+        task: str = "transcribe",
+        prompt: str = "",
+    ) -> LabelSequence:
+        """The label sequence of a window.
+
+        Args:
+            segments: what is said, in order, times in seconds from the window's start; empty when nobody speaks.
+            language: Whisper's code.
+            timestamps: teach `<|start|> text<|end|>` a segment, else `<|notimestamps|>` and the texts alone.
+            task: "transcribe" or "translate".
+            prompt: previous text; the decoder reads it and is asked nothing about it.
+
+        Raises:
+            ValueError: the sequence is longer than the decoder, the language unknown, or the times run backwards.
+        """
+        head = [self.previous, *self.text(prompt, language)] if prompt else []
+        # Runtimes read the probability of <|nospeech|> at the position of <|startoftranscript|>.
+        if not any(segment.text.strip() for segment in segments):
+            taught = [self.no_speech, self.end]
+        else:
+            taught = [self.language(language), self._id(f"<|{task}|>")]
+            taught += self._timed(segments, language) if timestamps else self._untimed(segments, language)
+            taught.append(self.end)
+        tokens = [*head, self.start, *taught]
+        if len(tokens) - 1 > MAX_TOKENS:
+            raise ValueError(f"{len(tokens) - 1} tokens do not fit into the decoder's {MAX_TOKENS}: {segments[0].text!r}…")
+        labels = [IGNORED] * len(head) + taught
+        return LabelSequence(decoder_input_ids=tokens[:-1], labels=labels)
+
+    def _untimed(self, segments: Sequence[Segment], language: str) -> list[int]:
+        # Encoded segment by segment, as Whisper's own transcripts are, so that a text has the same tokens in both forms.
+        return [self.no_timestamps] + [token for s in segments for token in self.text(s.text, language)]
+
+    def _timed(self, segments: Sequence[Segment], language: str) -> list[int]:
+        tokens, last = [], self.timestamp_begin
+        for segment in segments:
+            start, end = self.timestamp(segment.start), self.timestamp(segment.end)
+            if not last <= start <= end:
+                raise ValueError(f"segment times run backwards at {segment.start:.2f} s: {segment.text!r}")
+            tokens += [start, *self.text(segment.text, language), end]
+            last = end
+        return tokens
+
+    def decode(self, labels: Sequence[int]) -> str:
+        """The text that label ids stand for: neither control tokens nor timestamps."""
+        return self._text.decode([t for t in labels if 0 <= t < self.end], skip_special_tokens=False).strip()

@@ -1,0 +1,303 @@
+"""Training: one loop for every way to train, on one device or many.
+
+In: a model, feature caches, `TrainingSettings`. Out: the model with the weights of its best checkpoint (by word error
+rate), and the curves. What the loop gets right where the usual recipe does not:
+
+- The loss is the mean over the tokens of the *global* batch. transformers 5 believes that Whisper's own loss does that
+  and skips its division by the accumulation steps, so that gradients grow with them.
+- Labels come finished from `labels.py`: one `<|startoftranscript|>`, nothing stripped, nothing shifted.
+- The windows of a step are decided before they are dealt to devices, so GPUS changes the speed and not the experiment.
+"""
+
+import csv
+import json
+import os
+import shutil
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+from torch.utils.data import DataLoader
+from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback
+from transformers.integrations import TensorBoardCallback
+from transformers.trainer_callback import PrinterCallback
+
+from asr.batches import Collator, WindowDataset, evaluation_windows, sources_of
+from asr.errors import UserError
+from asr.features import FeatureCache
+from asr.labels import IGNORED, Labeler
+from asr.progress import LogLines, on_terminal
+from asr.scoring import score
+from asr.windows import RankBatches, Shapes, plan_steps
+
+
+# Parameters that change how fast or where a training runs, not what comes out: a resumed run may change them.
+NOT_THE_EXPERIMENT = frozenset(
+    {"output_dir", "model_dir", "features_dir", "device_batch", "gradient_checkpointing", "eval_batch", "log_steps", "loader_workers"}
+)
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How to train; the fields are described in `params.TrainingSection`."""
+
+    sources: dict[str, float]
+    eval_sources: list[str]
+    eval_utterances: int
+    seed: int
+    steps: int
+    global_batch: int
+    device_batch: int
+    optimizer: str
+    learning_rate: float
+    schedule: str
+    warmup_steps: int
+    weight_decay: float
+    max_grad_norm: float
+    gradient_checkpointing: bool
+    eval_steps: int
+    eval_batch: int
+    log_steps: int
+    loader_workers: int
+    windows: Shapes
+
+    @classmethod
+    def of(cls, values: dict) -> "TrainingSettings":
+        """From a mapping that holds a value for every field, and may hold more."""
+        chosen = {f.name: values[f.name] for f in fields(cls)}
+        return cls(**chosen | {"windows": Shapes(**values["windows"])})
+
+
+def accumulation_steps(settings: TrainingSettings, world: int) -> int:
+    """Micro-batches of an optimiser step on each of `world` devices, so that none holds more than `device_batch`.
+
+    Raises:
+        UserError: the step's windows cannot be dealt out evenly.
+    """
+    sizes = {"global_batch": settings.global_batch, "windows.full_batch": settings.windows.full_batch}
+    used = {name: size for name, size in sizes.items() if name == "windows.full_batch" or settings.windows.full_share < 1}
+    for accumulation in range(1, max(used.values()) + 1):
+        parts = accumulation * world
+        if all(size % parts == 0 and size // parts <= settings.device_batch for size in used.values()):
+            return accumulation
+    listed = " and ".join(f"{name}: {size}" for name, size in used.items())
+    raise UserError(
+        f"{listed} cannot be dealt out evenly to {world} device(s) of at most device_batch: {settings.device_batch} "
+        "windows; make both multiples of the number of devices, or choose another GPUS"
+    )
+
+
+def token_mean_loss(outputs, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None) -> torch.Tensor:
+    """Cross entropy summed over this micro-batch, divided by the tokens of the whole global batch."""
+    logits = outputs.logits.flatten(0, 1)  # [batch * tokens, vocabulary]
+    total = torch.nn.functional.cross_entropy(logits.float(), labels.flatten(), ignore_index=IGNORED, reduction="sum")
+    return total / (num_items_in_batch if num_items_in_batch is not None else labels.ne(IGNORED).sum())
+
+
+class WhisperTrainer(Seq2SeqTrainer):
+    """`Seq2SeqTrainer` fed by planned windows, with an evaluation that decodes each row in its own language."""
+
+    def __init__(self, *, batches: RankBatches, labeler: Labeler, **kwargs):
+        super().__init__(compute_loss_func=token_mean_loss, **kwargs)
+        self._batches, self._labeler = batches, labeler
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Batches of this rank; not `accelerator.prepare`d, since the plan has dealt them out already."""
+        return DataLoader(
+            self.train_dataset,
+            batch_sampler=self._batches,
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            persistent_workers=self.args.dataloader_num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None, **_):
+        """Decode with the languages that the labels name, at most half as long again as the longest reference."""
+        labels = inputs["labels"]
+        languages = [self._labeler.language_of(token) for token in labels[:, 0].tolist()]
+        longest = min(labels.shape[1] * 3 // 2 + 8, 440)
+        return super().prediction_step(
+            model,
+            inputs,
+            prediction_loss_only,
+            ignore_keys,
+            language=languages,
+            task="transcribe",
+            max_new_tokens=longest,
+        )
+
+
+def train(
+    model,
+    tokenizer,
+    train_cache: FeatureCache,
+    dev_cache: FeatureCache,
+    settings: TrainingSettings,
+    run_dir: Path,
+) -> dict[str, list[dict]]:
+    """Train `model` in place, resuming from the last whole checkpoint of `run_dir` if there is one.
+
+    Args:
+        model: a Whisper, or a peft model around one; it ends with the best checkpoint's weights.
+        run_dir: checkpoints and TensorBoard's events; only this experiment's.
+
+    Returns:
+        The curves: `{"loss": [{"step", "loss", "learning_rate", "grad_norm"}…], "wer": [{"step", "wer", "cer"}…]}`.
+    """
+    labeler = Labeler(tokenizer)
+    arguments = _arguments(settings, run_dir)
+    accumulation = accumulation_steps(settings, arguments.world_size)
+    arguments.gradient_accumulation_steps = accumulation
+    sources = sources_of(train_cache, settings.sources, labeler)
+    rank, world = arguments.process_index, arguments.world_size
+
+    def plan():
+        return plan_steps(sources, settings.windows, settings.steps, settings.global_batch, settings.seed)
+
+    trainer = WhisperTrainer(
+        batches=RankBatches(plan, settings.steps, accumulation, rank, world),
+        labeler=labeler,
+        model=model,
+        args=arguments,
+        train_dataset=WindowDataset(train_cache, labeler),
+        eval_dataset=_EvaluationSet(dev_cache, labeler, settings),
+        data_collator=Collator(tokenizer.eos_token_id),
+        compute_metrics=lambda prediction: _error_rates(prediction, labeler),
+        callbacks=_callbacks(run_dir),
+    )
+    trainer.remove_callback(PrinterCallback)
+    checkpoint = last_whole_checkpoint(run_dir)
+    if checkpoint and arguments.process_index == 0:
+        print(f"resuming from {checkpoint}", flush=True)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    return _curves(trainer.state.log_history)
+
+
+class _EvaluationSet(WindowDataset):
+    """The dev utterances, numbered, as the trainer's sequential evaluation asks for them."""
+
+    def __init__(self, cache: FeatureCache, labeler: Labeler, settings: TrainingSettings):
+        super().__init__(cache, labeler)
+        self._windows = evaluation_windows(cache, settings.eval_sources, settings.eval_utterances)
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def __getitem__(self, index: int) -> dict:
+        return super().__getitem__(self._windows[index])
+
+
+def _arguments(settings: TrainingSettings, run_dir: Path) -> Seq2SeqTrainingArguments:
+    gpu = torch.cuda.is_available()
+    bf16 = gpu and torch.cuda.is_bf16_supported()
+    return Seq2SeqTrainingArguments(
+        output_dir=str(run_dir),
+        seed=settings.seed,
+        max_steps=settings.steps,
+        per_device_train_batch_size=settings.device_batch,
+        per_device_eval_batch_size=settings.eval_batch,
+        optim=settings.optimizer,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.schedule,
+        warmup_steps=settings.warmup_steps,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        gradient_checkpointing=settings.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+        bf16=bf16,
+        fp16=gpu and not bf16,
+        tf32=True if bf16 else None,
+        use_cpu=not gpu,
+        ddp_backend=None if gpu else "gloo",
+        ddp_find_unused_parameters=False,
+        average_tokens_across_devices=True,
+        eval_strategy="steps",
+        eval_steps=settings.eval_steps,
+        save_strategy="steps",
+        save_steps=settings.eval_steps,
+        save_total_limit=2,  # the best and the last
+        load_best_model_at_end=True,
+        metric_for_best_model="wer",
+        greater_is_better=False,
+        predict_with_generate=True,
+        logging_steps=settings.log_steps,
+        logging_nan_inf_filter=False,  # a loss that is not finite is shown, not averaged away
+        dataloader_num_workers=settings.loader_workers,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        report_to=[],
+        disable_tqdm=not on_terminal(),
+    )
+
+
+def _callbacks(run_dir: Path) -> list[TrainerCallback]:
+    from torch.utils.tensorboard import SummaryWriter
+
+    return [LogLines(), _LazyTensorBoard(run_dir, SummaryWriter)]
+
+
+class _LazyTensorBoard(TensorBoardCallback):
+    """TensorBoard's events in `run_dir`; the writer is opened on the first process alone, when training begins."""
+
+    def __init__(self, run_dir: Path, writer_class):
+        super().__init__(tb_writer=None)
+        self._run_dir, self._writer_class = run_dir, writer_class
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        if state.is_world_process_zero:
+            self.tb_writer = self._writer_class(log_dir=str(self._run_dir), purge_step=state.global_step + 1)
+            super().on_train_begin(args, state, control, **kwargs)
+
+
+def _error_rates(prediction, labeler: Labeler) -> dict[str, float]:
+    hypotheses = [labeler.decode(row) for row in prediction.predictions.tolist()]
+    references = [labeler.decode(row) for row in prediction.label_ids.tolist()]
+    rates = score(references, hypotheses)
+    return {"wer": rates["wer"], "cer": rates["cer"]}
+
+
+def last_whole_checkpoint(run_dir: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; a half-written one is deleted.
+
+    The trainer writes `trainer_state.json` last, so a checkpoint without one that can be read was cut off.
+    """
+    checkpoints = sorted(Path(run_dir).glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    for checkpoint in reversed(checkpoints):
+        try:
+            state = json.loads((checkpoint / "trainer_state.json").read_text())
+            if f"checkpoint-{state['global_step']}" == checkpoint.name:
+                return checkpoint
+        except (OSError, ValueError, KeyError):
+            pass
+        shutil.rmtree(checkpoint, ignore_errors=True)
+    return None
+
+
+def save_curves(folder: Path, curves: dict[str, list[dict]]) -> None:
+    """`loss.csv` and `wer.csv`, for `dvc plots`; TensorBoard has the same curves while training runs."""
+    for name, rows in curves.items():
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that writes: the only one, or rank 0 under torchrun."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def remove_checkpoints(run_dir: Path) -> None:
+    """Delete the checkpoints of a training that has delivered its model; TensorBoard's events stay."""
+    for checkpoint in Path(run_dir).glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+
+
+def _curves(history: list[dict]) -> dict[str, list[dict]]:
+    losses = [row for row in history if "loss" in row]
+    rates = [row for row in history if "eval_wer" in row]
+    return {
+        "loss": [{key: row.get(key) for key in ("step", "loss", "learning_rate", "grad_norm")} for row in losses],
+        "wer": [{"step": row["step"], "wer": row["eval_wer"], "cer": row["eval_cer"]} for row in rates],
+    }

@@ -1,0 +1,162 @@
+"""Windows: which utterances the encoder hears together, how long it listens, and in which step.
+
+`plan_steps` is a pure function of the seed: the same windows in the same steps for any number of devices, accumulation
+steps and workers, so that GPUS=1 and GPUS=2 are one experiment and a resumed run goes on where it stopped.
+
+What a window costs (docs/results.md): most utterances fill a sixth of the 30 s that Whisper pads them to. A step here
+is either *short*, its context cut to the longest utterance of the batch, or *full*, padded to 30 s as every runtime
+does and holding one utterance or several.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+FULL_FRAMES = 3000  # 30 s at 100 frames a second
+FRAME_SECONDS = 0.01
+
+
+@dataclass(frozen=True)
+class Part:
+    """An utterance's place in a window."""
+
+    utterance: int  # row of the feature cache
+    offset: int  # frames from the window's start
+
+
+@dataclass(frozen=True)
+class Window:
+    """What the encoder hears at once."""
+
+    parts: tuple[Part, ...]
+    frames: int  # length of the context; even, since the encoder halves it
+    timestamps: bool  # taught with timestamps
+
+
+@dataclass(frozen=True)
+class Source:
+    """Utterances to draw from: rows of the feature cache, with their lengths in frames and in text tokens."""
+
+    share: float
+    rows: np.ndarray
+    frames: np.ndarray
+    tokens: np.ndarray
+    languages: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """How windows are made; the fields are described in `params.Windows`."""
+
+    full_share: float
+    full_batch: int
+    jitter_seconds: float
+    packed_share: float
+    packed_from: float
+    gap_seconds: tuple[float, float]
+    timestamps_share: float
+    max_tokens: int = 440  # of text and timestamps in a packed window; the decoder holds 448 with its control tokens
+
+
+@dataclass
+class _Stream:
+    """A source's utterances in random order, each once before any comes again."""
+
+    source: Source
+    rng: np.random.Generator
+    order: list[int] = field(default_factory=list)
+
+    def peek(self) -> int:
+        if not self.order:
+            self.order = self.rng.permutation(len(self.source.rows)).tolist()
+        return self.order[-1]
+
+    def take(self) -> int:
+        index = self.peek()
+        self.order.pop()
+        return index
+
+
+def plan_steps(sources: Sequence[Source], shapes: Shapes, steps: int, batch: int, seed: int) -> Iterator[list[Window]]:
+    """The windows of each optimiser step.
+
+    Args:
+        sources: what to draw from; a window's utterances all come from one source and are in one language.
+        shapes: how windows are made.
+        steps: how many steps.
+        batch: windows of a short step; a full one has `shapes.full_batch`.
+        seed: decides every draw.
+
+    Yields:
+        `batch` windows that share one cut context, or `shapes.full_batch` windows of 3,000 frames.
+    """
+    rng = np.random.default_rng(seed)
+    streams = [_Stream(source, rng) for source in sources]
+    shares = np.array([source.share for source in sources]) / sum(source.share for source in sources)
+    for step in range(steps):
+        full = rng.random() < shapes.full_share
+        packing = shapes.packed_share if full and step >= shapes.packed_from * steps else 0.0
+        drawn = rng.choice(len(streams), size=shapes.full_batch if full else batch, p=shares)
+        timed = rng.random(len(drawn)) < shapes.timestamps_share
+        packed = rng.random(len(drawn)) < packing
+        parts = [
+            _pack(streams[i], shapes, rng) if several else _single(streams[i])
+            for i, several in zip(drawn, packed, strict=True)
+        ]
+        frames = FULL_FRAMES if full else _cut_context([streams[i].source for i in drawn], parts, shapes, rng)
+        rows = [streams[i].source.rows for i in drawn]
+        yield [
+            Window(tuple(Part(int(own[index]), offset) for index, offset in window), frames, bool(with_times))
+            for own, window, with_times in zip(rows, parts, timed, strict=True)
+        ]
+
+
+def _single(stream: _Stream) -> list[tuple[int, int]]:
+    return [(stream.take(), 0)]
+
+
+def _pack(stream: _Stream, shapes: Shapes, rng: np.random.Generator) -> list[tuple[int, int]]:
+    """Utterances one after the other, with gaps, until the next does not fit into 30 s or into the decoder."""
+    source = stream.source
+    low, high = (seconds / FRAME_SECONDS for seconds in shapes.gap_seconds)
+    first = stream.peek()
+    # A window does not always begin with speech at once; an utterance of nearly 30 s leaves no room before it.
+    offset = min(int(rng.uniform(0, high)), max(FULL_FRAMES - int(source.frames[first]), 0))
+    parts, tokens = [], 0
+    while True:
+        index = stream.peek()
+        tokens += int(source.tokens[index]) + 2  # its two timestamps
+        fits = offset + source.frames[index] <= FULL_FRAMES and tokens <= shapes.max_tokens
+        if parts and not (fits and source.languages[index] == source.languages[first]):
+            return parts
+        parts.append((stream.take(), offset))
+        offset += int(source.frames[index]) + int(rng.uniform(low, high))
+
+
+def _cut_context(sources: Sequence[Source], parts: Sequence, shapes: Shapes, rng: np.random.Generator) -> int:
+    """Frames that hold the longest utterance of the step, and a little silence, since runtimes end in silence too."""
+    longest = max(int(source.frames[window[0][0]]) for source, window in zip(sources, parts, strict=True))
+    frames = longest + int(rng.uniform(0, shapes.jitter_seconds) / FRAME_SECONDS)
+    return min(frames + frames % 2, FULL_FRAMES)
+
+
+class RankBatches:
+    """A batch sampler: the micro-batches of one rank, in order, `accumulation` for each optimiser step.
+
+    A step's windows are dealt out in equal, contiguous shares, first by accumulation step, then by rank.
+    """
+
+    def __init__(self, plan, steps: int, accumulation: int, rank: int, world: int):
+        """`plan()` gives a fresh iterator over the windows of the steps."""
+        self._plan, self._steps, self._accumulation, self._rank, self._world = plan, steps, accumulation, rank, world
+
+    def __len__(self) -> int:
+        return self._steps * self._accumulation
+
+    def __iter__(self) -> Iterator[list[Window]]:
+        for windows in self._plan():
+            size = len(windows) // (self._accumulation * self._world)
+            for i in range(self._accumulation):
+                first = (i * self._world + self._rank) * size
+                yield windows[first : first + size]
