@@ -7,6 +7,7 @@ Nothing is downloaded. A tokenizer without the 1,501 timestamps would give every
 """
 
 import base64
+import functools
 import importlib.util
 from pathlib import Path
 
@@ -27,20 +28,12 @@ def languages(mels: int) -> list[str]:
 
 def whisper_tokenizer(mels: int) -> WhisperTokenizer:
     """The full multilingual tokenizer of Whispers with that many mel bins: 51,865 tokens for 80, 51,866 for 128."""
-    ranks = _ranks()
-    letters = bytes_to_unicode()
-
-    def spell(token: bytes) -> str:
-        return "".join(letters[byte] for byte in token)
-
-    vocabulary = {spell(token): rank for token, rank in ranks.items()}
-    vocabulary |= {"": EMPTY_RANK, "<|endoftext|>": EMPTY_RANK + 1}
-    merges = [tuple(map(spell, _parts(ranks, token))) for token in ranks if len(token) > 1]
+    vocabulary, merges = _vocabulary_and_merges()
     control = ["startoftranscript", *languages(mels), "translate", "transcribe"]
     control += ["startoflm", "startofprev", "nospeech", "notimestamps"]
     tokenizer = WhisperTokenizer(
-        vocab=vocabulary,
-        merges=merges,
+        vocab=dict(vocabulary),
+        merges=list(merges),
         pad_token="<|endoftext|>",
         extra_special_tokens=[f"<|{name}|>" for name in control],
         model_max_length=1024,
@@ -71,6 +64,19 @@ def non_speech_tokens(tokenizer: WhisperTokenizer) -> list[int]:
             if len(tokens) == 1 or sign in notes:
                 found.add(tokens[0])
     return sorted(found)
+
+
+@functools.cache  # seconds of work, the same for each tokenizer
+def _vocabulary_and_merges() -> tuple[dict[str, int], list[tuple[str, str]]]:
+    ranks = _ranks()
+    letters = bytes_to_unicode()
+
+    def spell(token: bytes) -> str:
+        return "".join(letters[byte] for byte in token)
+
+    vocabulary = {spell(token): rank for token, rank in ranks.items()}
+    vocabulary |= {"": EMPTY_RANK, "<|endoftext|>": EMPTY_RANK + 1}
+    return vocabulary, [tuple(map(spell, _parts(ranks, token))) for token in ranks if len(token) > 1]
 
 
 def _ranks() -> dict[bytes, int]:

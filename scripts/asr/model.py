@@ -1,0 +1,216 @@
+"""Whisper: a new one from random weights, one on disk in the form that every tool reads, and short audio contexts.
+
+    model = new_whisper(mels=80, width=128, heads=4, encoder_layers=2, decoder_layers=3, seed=0)
+    save_whisper(folder, model, tokenizer, feature_extractor)
+    model, tokenizer, feature_extractor = load_whisper(folder)
+    allow_short_context(model)      # the encoder then takes any even number of frames up to 3,000
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import (
+    GenerationConfig,
+    PreTrainedTokenizerBase,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
+    WhisperTokenizer,
+)
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
+from transformers.utils.generic import merge_with_config_defaults
+from transformers.utils.output_capturing import capture_outputs
+
+from asr.errors import UserError
+from asr.vocabulary import TIMESTAMPS, VOCABULARY_SIZES, add_timestamps, languages, non_speech_tokens, whisper_tokenizer
+
+MAX_LABELS = 448  # positions of the decoder
+MAX_FRAMES = 3000  # 30 s at 10 ms a frame; the encoder halves them to 1,500 positions
+
+Whisper = tuple[WhisperForConditionalGeneration, WhisperTokenizer, WhisperFeatureExtractor]
+
+
+def new_whisper(
+    mels: int, width: int, heads: int, encoder_layers: int, decoder_layers: int, seed: int
+) -> WhisperForConditionalGeneration:
+    """A multilingual Whisper with random weights that depend on `seed` alone, float32, on the CPU.
+
+    It has Whisper's 1,500 encoder and 448 decoder positions whatever its size: the engines that run it expect them.
+    """
+    generation = generation_config(whisper_tokenizer(mels), mels, decoder_layers, heads)
+    config = WhisperConfig(
+        vocab_size=VOCABULARY_SIZES[mels],
+        num_mel_bins=mels,
+        d_model=width,
+        encoder_attention_heads=heads,
+        decoder_attention_heads=heads,
+        encoder_layers=encoder_layers,
+        decoder_layers=decoder_layers,
+        encoder_ffn_dim=4 * width,
+        decoder_ffn_dim=4 * width,
+        max_source_positions=MAX_FRAMES // 2,
+        max_target_positions=MAX_LABELS,
+        pad_token_id=generation.pad_token_id,
+        bos_token_id=generation.bos_token_id,
+        eos_token_id=generation.eos_token_id,
+        decoder_start_token_id=generation.decoder_start_token_id,
+        suppress_tokens=generation.suppress_tokens,  # read here by tools older than generation_config.json
+        begin_suppress_tokens=generation.begin_suppress_tokens,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = WhisperForConditionalGeneration(config)
+    model.generation_config = generation
+    return model
+
+
+def generation_config(tokenizer: PreTrainedTokenizerBase, mels: int, decoder_layers: int, heads: int) -> GenerationConfig:
+    """What generation needs to know of a multilingual Whisper: ids of languages and tasks, and what is suppressed.
+
+    The alignment heads, by which words get their times, are all heads of the last half of the decoder's layers:
+    openai-whisper's rule for a model whose heads nobody has measured.
+    """
+    ids = {token: tokenizer.convert_tokens_to_ids(token) for token in tokenizer.all_special_tokens}
+    tasks = {name: ids[f"<|{name}|>"] for name in ("translate", "transcribe")}
+    silent = ids.get("<|nospeech|>", ids.get("<|nocaptions|>"))  # older tokenizers call it so
+    never = [ids["<|startoftranscript|>"], *tasks.values(), ids["<|startoflm|>"], ids["<|startofprev|>"], silent]
+    return GenerationConfig(
+        bos_token_id=ids["<|endoftext|>"],
+        eos_token_id=ids["<|endoftext|>"],
+        pad_token_id=ids["<|endoftext|>"],
+        decoder_start_token_id=ids["<|startoftranscript|>"],
+        prev_sot_token_id=ids["<|startofprev|>"],
+        no_timestamps_token_id=ids["<|notimestamps|>"],
+        is_multilingual=True,
+        lang_to_id={f"<|{code}|>": ids[f"<|{code}|>"] for code in languages(mels)},
+        task_to_id=tasks,
+        suppress_tokens=sorted(non_speech_tokens(tokenizer) + never),
+        begin_suppress_tokens=[*tokenizer.encode(" ", add_special_tokens=False), ids["<|endoftext|>"]],
+        alignment_heads=[[layer, head] for layer in range(decoder_layers // 2, decoder_layers) for head in range(heads)],
+        max_initial_timestamp_index=50,  # the first timestamp is at most 1 s, as in openai-whisper
+        max_length=MAX_LABELS,
+        return_timestamps=False,
+    )
+
+
+def save_whisper(
+    folder: Path,
+    model: WhisperForConditionalGeneration,
+    tokenizer: WhisperTokenizer,
+    feature_extractor: WhisperFeatureExtractor,
+) -> None:
+    """Write a Whisper as transformers 5 reads it, and beside it the files that it no longer writes but others want.
+
+    Others: CTranslate2 and faster-whisper (`preprocessor_config.json`), whisper.cpp's converter (`vocab.json`,
+    `added_tokens.json`), transformers 4 (`merges.txt`, `special_tokens_map.json`). The weights are one file.
+    """
+    folder = Path(folder)
+    model.save_pretrained(folder, max_shard_size="1TB")
+    tokenizer.save_pretrained(folder)
+    feature_extractor.save_pretrained(folder)
+    pairs = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    merges = (merge if isinstance(merge, str) else " ".join(merge) for merge in pairs["merges"])
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n", encoding="utf-8")
+    added = {token: index for token, index in tokenizer.get_added_vocab().items() if token not in pairs["vocab"]}
+    names = {name: getattr(tokenizer, name) for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
+    _write_json(folder / "vocab.json", pairs["vocab"])
+    _write_json(folder / "added_tokens.json", added)
+    _write_json(
+        folder / "special_tokens_map.json", {**names, "additional_special_tokens": list(tokenizer.extra_special_tokens)}
+    )
+
+
+def load_whisper(folder: Path, dtype: torch.dtype | str = "auto") -> Whisper:
+    """Model, tokenizer and feature extractor of a folder; `dtype` "auto" keeps that of the weights.
+
+    Raises `UserError` naming the file that is missing, or what the folder holds if it is no Whisper.
+    """
+    folder = Path(folder)
+    remedy = "copy it from the model that this one was trained from, or give another folder"
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder}: no config.json here, so no model saved by transformers; give the folder that holds one")
+    kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    if kind != "whisper":
+        raise UserError(f"{folder / 'config.json'}: model_type is {kind!r}, not 'whisper'; only a Whisper can be used here")
+    if (folder / "adapter_config.json").is_file():
+        raise UserError(f"{folder}: holds an adapter; merge it into its base model first (scripts/merge_lora.py)")
+    weights = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+    if not any((folder / name).is_file() for name in weights):
+        raise UserError(f"{folder}: no weights (model.safetensors); {remedy}")
+    if not (folder / "tokenizer.json").is_file() and not (folder / "vocab.json").is_file():
+        raise UserError(f"{folder}: no tokenizer.json; {remedy}")
+    if not (folder / "preprocessor_config.json").is_file() and not (folder / "processor_config.json").is_file():
+        raise UserError(f"{folder}: no preprocessor_config.json; {remedy}")
+    try:
+        model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=dtype)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"{folder}: the weights cannot be read, make or copy the model again: {error}") from error
+    feature_extractor = WhisperFeatureExtractor.from_pretrained(folder)
+    if feature_extractor.feature_size != model.config.num_mel_bins:
+        raise UserError(
+            f"{folder}: preprocessor_config.json makes {feature_extractor.feature_size} mel bins, the model wants "
+            f"{model.config.num_mel_bins}; {remedy}"
+        )
+    return model, _load_tokenizer(folder, model.config.vocab_size), feature_extractor
+
+
+def _load_tokenizer(folder: Path, vocabulary_size: int) -> WhisperTokenizer:
+    tokenizer = WhisperTokenizer.from_pretrained(folder)
+    if len(tokenizer) + len(TIMESTAMPS) == vocabulary_size:  # as saved until 2023
+        add_timestamps(tokenizer)
+    if len(tokenizer) > vocabulary_size:
+        raise UserError(
+            f"{folder}: the tokenizer knows {len(tokenizer)} tokens, the model {vocabulary_size}; "
+            "take both from the same model"
+        )
+    return tokenizer
+
+
+class ShortContextEncoder(WhisperEncoder):
+    """Whisper's encoder for any even number of frames up to 3,000: the positions are cut to the length.
+
+    The weights are plain Whisper's, and so is the result for 3,000 frames. A short clip then costs what it is long,
+    not 30 s, and a model trained so may be run on short contexts.
+    """
+
+    @merge_with_config_defaults
+    @capture_outputs
+    def forward(self, input_features: torch.Tensor, attention_mask=None, **kwargs) -> BaseModelOutput:
+        """`input_features`: log-mel [batch, mels, frames]. `last_hidden_state`: [batch, frames / 2, width]."""
+        frames = input_features.shape[-1]
+        if not 0 < frames <= 2 * self.max_source_positions or frames % 2:
+            raise ValueError(f"{frames} frames: the encoder takes an even number of at most {2 * self.max_source_positions}")
+        hidden = nn.functional.gelu(self.conv1(input_features))
+        hidden = nn.functional.gelu(self.conv2(hidden)).permute(0, 2, 1)  # [batch, frames / 2, width]
+        positions = torch.arange(hidden.shape[1], device=hidden.device)
+        hidden = hidden + self.embed_positions(positions)
+        hidden = nn.functional.dropout(hidden, p=self.dropout, training=self.training)
+        for layer in self.layers:
+            if self.training and self.layerdrop > 0 and torch.rand([]) < self.layerdrop:
+                continue
+            hidden = layer(hidden, None, **kwargs)
+        return BaseModelOutput(last_hidden_state=self.layer_norm(hidden))
+
+
+def allow_short_context(model: WhisperForConditionalGeneration) -> None:
+    """Let `model` take, train and generate on fewer than 3,000 frames; its state dict and saved form stay the same."""
+    model.model.encoder.__class__ = ShortContextEncoder
+    # `generate` pads what it gets to 30 s with zeros; a short batch shall stay as long as it came.
+    model._get_input_segment = _input_segment
+
+
+def _input_segment(
+    input_features, seek, seek_num_frames, num_segment_frames, cur_bsz, batch_idx_map
+) -> torch.Tensor | None:
+    if input_features is not None:
+        num_segment_frames = min(num_segment_frames, input_features.shape[-1])
+    return WhisperForConditionalGeneration._get_input_segment(
+        input_features, seek, seek_num_frames, num_segment_frames, cur_bsz, batch_idx_map
+    )
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

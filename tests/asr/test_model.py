@@ -1,0 +1,208 @@
+"""A new Whisper is a right one; saved it comes back; short contexts change nothing about full ones."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from asr.errors import UserError
+from asr.model import allow_short_context, generation_config, load_whisper, new_whisper, save_whisper
+from asr.vocabulary import whisper_tokenizer
+from transformers import WhisperFeatureExtractor
+from transformers.models.whisper.modeling_whisper import sinusoids
+
+TINY = Path(__file__).parents[3] / "shared" / "data" / "whisper_tiny_config"
+
+
+def small(mels=80, seed=0):
+    return new_whisper(mels=mels, width=32, heads=2, encoder_layers=2, decoder_layers=3, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return small().eval()
+
+
+@pytest.fixture(scope="module")
+def short(model):
+    changed = copy.deepcopy(model)
+    allow_short_context(changed)
+    return changed
+
+
+@pytest.fixture(scope="module", params=[80, 128])
+def folder(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp("whisper") / str(request.param)
+    save_whisper(path, small(request.param), whisper_tokenizer(request.param), WhisperFeatureExtractor(request.param))
+    return path
+
+
+def test_same_seed_same_weights_and_the_callers_random_numbers_are_untouched(model):
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    again = small()
+    assert torch.rand(1) == expected
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+    other = small(seed=1).state_dict()
+    assert not torch.equal(model.state_dict()["model.encoder.conv1.weight"], other["model.encoder.conv1.weight"])
+
+
+def test_encoder_positions_are_whispers_sinusoids(model):
+    assert torch.equal(model.model.encoder.embed_positions.weight, sinusoids(1500, 32))
+    assert model.model.decoder.embed_positions.weight.shape == (448, 32)
+
+
+@pytest.mark.skipif(not TINY.is_dir(), reason=f"{TINY} is absent: nothing to compare the configuration with")
+def test_configuration_is_that_of_whisper_tiny():
+    ours = generation_config(whisper_tokenizer(80), mels=80, decoder_layers=4, heads=6).to_dict()
+    theirs = json.loads((TINY / "generation_config.json").read_text())
+    for key in theirs.keys() - {"transformers_version", "forced_decoder_ids", "alignment_heads", "max_initial_timestamp_index"}:
+        assert ours[key] == theirs[key], key
+    assert ours.get("forced_decoder_ids") is None
+    assert ours["alignment_heads"] == [[layer, head] for layer in (2, 3) for head in range(6)]
+    config, tiny = small().config.to_dict(), json.loads((TINY / "config.json").read_text())
+    sizes = {"d_model", "num_hidden_layers"} | {f"{part}_{of}" for part in ("encoder", "decoder") for of in ("layers", "ffn_dim", "attention_heads")}
+    for key in tiny.keys() & config.keys() - sizes - {"architectures", "transformers_version", "_name_or_path"}:
+        assert config[key] == tiny[key], key
+    features = json.loads((TINY / "preprocessor_config.json").read_text())
+    assert features.items() - WhisperFeatureExtractor(80).to_dict().items() == {("processor_class", "WhisperProcessor")}
+
+
+def test_128_mels_have_cantonese_and_shifted_tasks():
+    config = small(128).generation_config
+    assert config.lang_to_id["<|yue|>"] == 50358
+    assert config.task_to_id == {"translate": 50359, "transcribe": 50360}
+    assert (config.no_timestamps_token_id, config.prev_sot_token_id) == (50364, 50362)
+    assert config.suppress_tokens[-6:] == [50258, 50359, 50360, 50361, 50362, 50363]
+
+
+def test_saved_and_loaded_it_is_the_same(folder):
+    mels = int(folder.name)
+    model, tokenizer, feature_extractor = load_whisper(folder)
+    original = small(mels)
+    assert all(torch.equal(a, b) for a, b in zip(original.parameters(), model.parameters(), strict=True))
+    assert model.dtype == torch.float32 and model.generation_config.lang_to_id == original.generation_config.lang_to_id
+    expected = whisper_tokenizer(mels)
+    assert tokenizer.get_vocab() == expected.get_vocab() and tokenizer.all_special_ids == expected.all_special_ids
+    assert tokenizer.encode(" Grüße<|1.00|>") == expected.encode(" Grüße<|1.00|>")
+    assert feature_extractor.feature_size == mels
+
+
+def test_saving_again_gives_the_same_bytes(folder, tmp_path):
+    save_whisper(tmp_path / "again", *load_whisper(folder))
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == sorted(path.name for path in (tmp_path / "again").iterdir())
+    for name in names:
+        assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
+
+
+def test_files_for_other_tools_hold_the_whole_vocabulary(folder):
+    vocabulary, added = (json.loads((folder / name).read_text()) for name in ("vocab.json", "added_tokens.json"))
+    ids = [*vocabulary.values(), *added.values()]
+    assert sorted(ids) == list(range(json.loads((folder / "config.json").read_text())["vocab_size"]))
+    assert len((folder / "merges.txt").read_text().splitlines()) == 50001
+    assert str(folder) not in "".join(path.read_text() for path in folder.glob("*.json"))
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "preprocessor_config.json"])
+def test_a_missing_file_is_named(folder, tmp_path, name):
+    for path in folder.iterdir():
+        if path.name not in (name, "vocab.json"):
+            (tmp_path / path.name).symlink_to(path)
+    with pytest.raises(UserError, match=name):
+        load_whisper(tmp_path)
+
+
+def test_another_kind_of_model_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(UserError, match="bert"):
+        load_whisper(tmp_path)
+
+
+def test_damaged_weights_are_a_clear_error(folder, tmp_path):
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes()[: 1000 if path.suffix == ".safetensors" else None])
+    with pytest.raises(UserError, match="weights cannot be read"):
+        load_whisper(tmp_path)
+
+
+def test_a_tokenizer_without_timestamps_gets_them(folder, tmp_path):
+    mels = int(folder.name)
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["added_tokens"] = [token for token in tokenizer["added_tokens"] if not token["content"][2].isdigit()]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
+    assert load_whisper(tmp_path)[1].get_vocab() == whisper_tokenizer(mels).get_vocab()
+
+
+def test_full_windows_are_encoded_as_ever(model, short):
+    features = torch.randn(2, 80, 3000, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = model.model.encoder(features).last_hidden_state
+        assert torch.equal(short.model.encoder(features).last_hidden_state, expected)
+    assert model.state_dict().keys() == short.state_dict().keys()
+
+
+def test_a_short_window_is_an_encoder_with_that_many_positions(model, short):
+    features = torch.randn(2, 80, 600, generator=torch.Generator().manual_seed(0))
+    shorter = copy.deepcopy(model.model.encoder)
+    shorter.config = copy.deepcopy(shorter.config)
+    shorter.config.max_source_positions = 300
+    shorter.embed_positions = torch.nn.Embedding.from_pretrained(shorter.embed_positions.weight[:300])
+    with torch.no_grad():
+        expected = shorter(features).last_hidden_state
+        assert torch.equal(short.model.encoder(features).last_hidden_state, expected)
+
+
+@pytest.mark.parametrize("frames", [0, 601, 3002])
+def test_lengths_that_do_not_fit_are_refused(short, frames):
+    with pytest.raises(ValueError, match=str(frames)):
+        short.model.encoder(torch.zeros(1, 80, frames))
+
+
+@pytest.mark.parametrize("frames", [200, 3000])
+@pytest.mark.parametrize("options", [{}, {"return_timestamps": True}, {"num_beams": 2}], ids=["greedy", "timestamps", "beam"])
+def test_generate_keeps_the_length_it_is_given(short, model, frames, options):
+    features = torch.randn(2, 80, frames, generator=torch.Generator().manual_seed(0))
+    lengths = []
+    hook = short.model.encoder.register_forward_pre_hook(lambda _, inputs, kwargs: lengths.append((inputs or [*kwargs.values()])[0].shape[-1]), with_kwargs=True)
+    options = {"language": "de", "task": "transcribe", "max_new_tokens": 5} | options
+    got = short.generate(input_features=features, **options)
+    hook.remove()
+    assert set(lengths) == {frames}
+    if frames == 3000:
+        assert torch.equal(got, model.generate(input_features=features, **options))
+
+
+def test_language_is_detected_in_a_short_context(short):
+    got = short.generate(input_features=torch.randn(1, 80, 400), max_new_tokens=3)
+    assert got.shape[0] == 1
+
+
+def test_gradients_are_the_same_with_checkpointing():
+    features, labels = torch.randn(2, 80, 400), torch.tensor([[50258, 50261, 50359, 50363, 400, 50257]] * 2)
+    gradients = []
+    for checkpointing in (False, True):
+        model = small().train()
+        allow_short_context(model)
+        if checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        model(input_features=features, labels=labels).loss.backward()
+        gradients.append(model.model.encoder.layers[0].fc1.weight.grad)
+    assert gradients[0].abs().sum() > 0
+    torch.testing.assert_close(*gradients)
+
+
+def test_hidden_states_and_attentions_are_still_captured(short):
+    with torch.no_grad():
+        got = short.model.encoder(torch.zeros(1, 80, 400), output_hidden_states=True)
+    assert [tuple(state.shape) for state in got.hidden_states] == [(1, 200, 32)] * 3
+
+
+def test_a_changed_model_is_saved_as_a_plain_whisper(short, tmp_path):
+    save_whisper(tmp_path, short, whisper_tokenizer(80), WhisperFeatureExtractor(80))
+    assert json.loads((tmp_path / "config.json").read_text())["architectures"] == ["WhisperForConditionalGeneration"]
+    assert type(load_whisper(tmp_path)[0].model.encoder).__name__ == "WhisperEncoder"
