@@ -1,0 +1,128 @@
+"""Gates: limits on figures of `metrics.json`, which a stage fails by name.
+
+    expand(gates, names)       # before the work: does every figure exist? `/*` becomes each export
+    judge(gates, metrics)      # after it: one verdict a gate
+
+A figure is "model test_set name", as in "merge_lora general wer". A model that ends in `/*` stands for every export of
+that name; two such models in one gate mean the same export.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from asr.errors import UserError
+
+Metrics = Mapping[str, Mapping[str, Mapping[str, float]]]  # {model: {test_set: {name: figure}}}
+Names = Mapping[str, Mapping[str, Sequence[str]]]  # {model: {test_set: names of figures}}
+
+# A limit of 0.01 means 0.01, though 0.13 - 0.12 is 0.010000000000000009 in binary.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Gate:
+    """`figure`, or figure - `minus`, or figure / `ratio_to`, or |figure - `distance_to`|, is to be `at_most`."""
+
+    figure: str
+    at_most: float
+    minus: str = ""
+    ratio_to: str = ""
+    distance_to: str = ""
+
+    def __str__(self) -> str:
+        if self.minus:
+            return f"{self.figure} - {self.minus}"
+        if self.ratio_to:
+            return f"{self.figure} / {self.ratio_to}"
+        if self.distance_to:
+            return f"|{self.figure} - {self.distance_to}|"
+        return self.figure
+
+    @property
+    def figures(self) -> dict[str, str]:
+        """The figures that the gate names, by field."""
+        fields = {
+            "figure": self.figure,
+            "minus": self.minus,
+            "ratio_to": self.ratio_to,
+            "distance_to": self.distance_to,
+        }
+        return {field: figure for field, figure in fields.items() if figure}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A gate, its value, and whether the value keeps the limit."""
+
+    gate: Gate
+    value: float
+
+    @property
+    def passed(self) -> bool:
+        return self.value <= self.gate.at_most + _ROUNDING
+
+    def __str__(self) -> str:
+        return f"{self.gate} = {self.value:.4f}, at most {self.gate.at_most:g}"
+
+
+def expand(gates: Sequence[Gate], names: Names) -> list[Gate]:
+    """The gates with `/*` replaced by each export in turn, every figure of which exists in `names`.
+
+    Raises:
+        UserError: a gate names a figure that there will not be.
+    """
+    expanded = [bound for gate in gates for bound in _bind(gate, names)]
+    for gate in expanded:
+        for field, figure in gate.figures.items():
+            _require(figure, field, names)
+    return expanded
+
+
+def judge(gates: Sequence[Gate], metrics: Metrics) -> list[Verdict]:
+    """One verdict for each gate, `/*` expanded, in their order.
+
+    Raises:
+        UserError: a gate names a figure that there is not.
+    """
+    return [Verdict(gate, _value(gate, metrics)) for gate in expand(gates, metrics)]
+
+
+def _bind(gate: Gate, names: Names) -> list[Gate]:
+    stems = [figure.split(" ")[0][:-1] for figure in gate.figures.values() if figure.split(" ")[0].endswith("/*")]
+    if not stems:
+        return [gate]
+    exports = sorted({model.removeprefix(stem) for stem in stems for model in names if model.startswith(stem)})
+    if not exports:
+        raise UserError(f"gate {gate}: no model is called {stems[0]}…; there are {', '.join(names)}")
+    return [
+        replace(gate, **{field: figure.replace("/* ", f"/{export} ", 1) for field, figure in gate.figures.items()})
+        for export in exports
+    ]
+
+
+def _require(figure: str, field: str, names: Names) -> None:
+    known, path = names, []
+    for key in figure.split(" "):
+        if key not in known:
+            where = f" of {' '.join(path)}" if path else ""
+            raise UserError(f"gate with {field}: {figure}: there is no {key}{where}; there are {', '.join(known)}")
+        path.append(key)
+        known = known[key] if len(path) < 3 else known
+
+
+def _value(gate: Gate, metrics: Metrics) -> float:
+    def look_up(figure: str) -> float:
+        model, test_set, name = figure.split(" ")
+        return metrics[model][test_set][name]
+
+    value = look_up(gate.figure)
+    if gate.minus:
+        return value - look_up(gate.minus)
+    if gate.distance_to:
+        return abs(value - look_up(gate.distance_to))
+    if gate.ratio_to:
+        other = look_up(gate.ratio_to)
+        if other == 0:  # nothing is a share of nothing: no error against none passes, any error against none does not
+            return 0.0 if value == 0 else float("inf")
+        return value / other
+    return value

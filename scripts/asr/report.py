@@ -1,0 +1,48 @@
+"""What a stage prints about its figures: a table of models and test sets, and the gates.
+
+print(table(metrics))
+model          test set  WER %  CER %  words  subst.  del.  ins.
+base_model     general   99.10  88.02    612       0   606     0
+"""
+
+from collections.abc import Sequence
+
+from asr.gates import Metrics, Verdict
+
+_COLUMNS = {
+    "WER %": "wer",
+    "CER %": "cer",
+    "words": "words",
+    "subst.": "substitutions",
+    "del.": "deletions",
+    "ins.": "insertions",
+}
+_LOST = {"lost sentences": "lost_sentences"}  # only recordings of several sentences have it
+
+
+def table(metrics: Metrics) -> str:
+    """One line for each model on each test set; rates in percent."""
+    judged = [(model, test_set, figures) for model, sets in metrics.items() for test_set, figures in sets.items()]
+    columns = _COLUMNS | (_LOST if any("lost_sentences" in figures for *_, figures in judged) else {})
+    rows = [["model", "test set", *columns]]
+    for model, test_set, figures in judged:
+        rows.append([model, test_set, *(_cell(figures, name) for name in columns.values())])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(_justify(row, widths)).rstrip() for row in rows)
+
+
+def verdicts(judged: Sequence[Verdict]) -> str:
+    """One line a gate: ok or MISSED, its figure and its limit."""
+    return "\n".join(f"{'ok    ' if verdict.passed else 'MISSED'}  {verdict}" for verdict in judged)
+
+
+def _cell(figures: dict, name: str) -> str:
+    if name not in figures:
+        return ""
+    return f"{100 * figures[name]:.2f}" if name in ("wer", "cer") else str(figures[name])
+
+
+def _justify(row: list[str], widths: list[int]) -> list[str]:
+    """Names to the left, numbers to the right."""
+    sides = [str.ljust, str.ljust, *[str.rjust] * (len(row) - 2)]
+    return [justify(cell, width) for justify, cell, width in zip(sides, row, widths, strict=True)]
