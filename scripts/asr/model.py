@@ -8,8 +8,10 @@
 
 import json
 from pathlib import Path
+from types import MethodType
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     GenerationConfig,
@@ -146,7 +148,7 @@ def load_whisper(folder: Path, dtype: torch.dtype | str = "auto") -> Whisper:
         raise UserError(f"{folder}: no preprocessor_config.json; {remedy}")
     try:
         model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=dtype)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise UserError(f"{folder}: the weights cannot be read, make or copy the model again: {error}") from error
     feature_extractor = WhisperFeatureExtractor.from_pretrained(folder)
     if feature_extractor.feature_size != model.config.num_mel_bins:
@@ -159,6 +161,8 @@ def load_whisper(folder: Path, dtype: torch.dtype | str = "auto") -> Whisper:
 
 def _load_tokenizer(folder: Path, vocabulary_size: int) -> WhisperTokenizer:
     tokenizer = WhisperTokenizer.from_pretrained(folder)
+    for name in ("is_local", "local_files_only"):  # how it was loaded, which would be saved with it
+        tokenizer.init_kwargs.pop(name, None)
     if len(tokenizer) + len(TIMESTAMPS) == vocabulary_size:  # as saved until 2023
         add_timestamps(tokenizer)
     if len(tokenizer) > vocabulary_size:
@@ -169,37 +173,34 @@ def _load_tokenizer(folder: Path, vocabulary_size: int) -> WhisperTokenizer:
     return tokenizer
 
 
-class ShortContextEncoder(WhisperEncoder):
-    """Whisper's encoder for any even number of frames up to 3,000: the positions are cut to the length.
-
-    The weights are plain Whisper's, and so is the result for 3,000 frames. A short clip then costs what it is long,
-    not 30 s, and a model trained so may be run on short contexts.
-    """
-
-    @merge_with_config_defaults
-    @capture_outputs
-    def forward(self, input_features: torch.Tensor, attention_mask=None, **kwargs) -> BaseModelOutput:
-        """`input_features`: log-mel [batch, mels, frames]. `last_hidden_state`: [batch, frames / 2, width]."""
-        frames = input_features.shape[-1]
-        if not 0 < frames <= 2 * self.max_source_positions or frames % 2:
-            raise ValueError(f"{frames} frames: the encoder takes an even number of at most {2 * self.max_source_positions}")
-        hidden = nn.functional.gelu(self.conv1(input_features))
-        hidden = nn.functional.gelu(self.conv2(hidden)).permute(0, 2, 1)  # [batch, frames / 2, width]
-        positions = torch.arange(hidden.shape[1], device=hidden.device)
-        hidden = hidden + self.embed_positions(positions)
-        hidden = nn.functional.dropout(hidden, p=self.dropout, training=self.training)
-        for layer in self.layers:
-            if self.training and self.layerdrop > 0 and torch.rand([]) < self.layerdrop:
-                continue
-            hidden = layer(hidden, None, **kwargs)
-        return BaseModelOutput(last_hidden_state=self.layer_norm(hidden))
-
-
 def allow_short_context(model: WhisperForConditionalGeneration) -> None:
-    """Let `model` take, train and generate on fewer than 3,000 frames; its state dict and saved form stay the same."""
-    model.model.encoder.__class__ = ShortContextEncoder
+    """Let `model` take, train and generate on any even number of frames up to 3,000; it is saved as a plain Whisper.
+
+    A short clip then costs what it is long, not 30 s, and a model trained so may be run on short contexts. Full windows
+    give the same result as ever.
+    """
+    # Bound to the instance, since transformers records hidden states by the name of the encoder's class.
+    model.model.encoder.forward = MethodType(_short_context_forward, model.model.encoder)
     # `generate` pads what it gets to 30 s with zeros; a short batch shall stay as long as it came.
     model._get_input_segment = _input_segment
+
+
+@merge_with_config_defaults
+@capture_outputs
+def _short_context_forward(self: WhisperEncoder, input_features: torch.Tensor, attention_mask=None, **kwargs):
+    """`WhisperEncoder.forward` with the positions cut to the length: [batch, mels, frames] -> [batch, frames / 2, width]."""
+    frames, most = input_features.shape[-1], 2 * self.max_source_positions
+    if not 0 < frames <= most or frames % 2:
+        raise ValueError(f"{frames} frames: the encoder takes an even number of at most {most}")
+    hidden = nn.functional.gelu(self.conv1(input_features))
+    hidden = nn.functional.gelu(self.conv2(hidden)).permute(0, 2, 1)  # [batch, frames / 2, width]
+    hidden = hidden + self.embed_positions(torch.arange(hidden.shape[1], device=hidden.device))
+    hidden = nn.functional.dropout(hidden, p=self.dropout, training=self.training)
+    for layer in self.layers:
+        if self.training and self.layerdrop > 0 and torch.rand([]) < self.layerdrop:
+            continue
+        hidden = layer(hidden, None, **kwargs)
+    return BaseModelOutput(last_hidden_state=self.layer_norm(hidden))
 
 
 def _input_segment(

@@ -168,7 +168,7 @@ def test_lengths_that_do_not_fit_are_refused(short, frames):
 def test_generate_keeps_the_length_it_is_given(short, model, frames, options):
     features = torch.randn(2, 80, frames, generator=torch.Generator().manual_seed(0))
     lengths = []
-    hook = short.model.encoder.register_forward_pre_hook(lambda _, inputs, kwargs: lengths.append((inputs or [*kwargs.values()])[0].shape[-1]), with_kwargs=True)
+    hook = short.model.encoder.conv1.register_forward_pre_hook(lambda _, inputs: lengths.append(inputs[0].shape[-1]))
     options = {"language": "de", "task": "transcribe", "max_new_tokens": 5} | options
     got = short.generate(input_features=features, **options)
     hook.remove()
