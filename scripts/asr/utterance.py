@@ -47,6 +47,22 @@ class Utterance:
         return cls(**own | {"segments": tuple(Segment(**segment) for segment in row["segments"])})
 
 
+@dataclass(frozen=True)
+class Rejected:
+    """A row of a corpus that is no utterance, and why: it is written down and counted, never dropped."""
+
+    id: str
+    source: str
+    split: str
+    speaker: str
+    reason: str  # one word for counting: "missing_clip"
+    detail: str  # what exactly, for a person
+
+    def row(self) -> dict:
+        """The rejection as a line of `rejected.jsonl`."""
+        return {name: getattr(self, name) for name in ("id", "source", "split", "reason", "detail")}
+
+
 def columns():
     """The `datasets.Features` of a shard."""
     from datasets import Features, List, Value
