@@ -2,24 +2,38 @@
 
 `.env` (see `.env.template`) is read once, before any library that looks at the environment; a variable that is
 already set wins over the file.
+
+    python -m asr.environment recipe_dir german      # what Make asks: a path, or nothing where none is set
 """
 
 import os
+import sys
 from pathlib import Path
 
 from dotenv import load_dotenv
 
+from asr.errors import UserError
+
 REPOSITORY = Path(__file__).resolve().parents[2]
+VARIABLES = (
+    "BASE_DIR",
+    "CACHE_DIR",
+    "MODEL_DIR",
+    "LOG_DIR",
+    "CONFIG_DIR",
+    "HF_TOKEN",
+    "WANDB_API_KEY",
+    "TENSORBOARD_PORT",
+)
 
 
 def load_environment() -> None:
     """Read `.env`, point the Hub's caches below CACHE_DIR, and switch telemetry off unless it is asked for."""
     load_dotenv(REPOSITORY / ".env")
-    for name in ("BASE_DIR", "CACHE_DIR", "MODEL_DIR", "LOG_DIR", "CONFIG_DIR", "HF_TOKEN", "WANDB_API_KEY"):
+    for name in VARIABLES:
         if os.environ.get(name) == "":  # `HF_TOKEN=` in .env means "none", not an empty token
             del os.environ[name]
-    if "CACHE_DIR" in os.environ:
-        cache = base_dir() / os.environ["CACHE_DIR"]
+    if cache := cache_dir():
         os.environ.setdefault("HF_HOME", str(cache / "huggingface"))
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("DVC_NO_ANALYTICS", "1")
@@ -28,7 +42,17 @@ def load_environment() -> None:
 
 def base_dir() -> Path:
     """The folder that relative machine paths start from: BASE_DIR, else the repository."""
-    return REPOSITORY / os.environ.get("BASE_DIR", "")
+    return REPOSITORY / Path(os.environ.get("BASE_DIR", "")).expanduser()
+
+
+def cache_dir() -> Path | None:
+    """Where downloads (`huggingface/`) and DVC's cache (`dvc/`) go; None: where these tools keep them by default."""
+    return _below_base("CACHE_DIR")
+
+
+def model_dir() -> Path | None:
+    """Where `make export-ct2` copies finished models to; None: they stay in `outputs/`."""
+    return _below_base("MODEL_DIR")
 
 
 def log_dir() -> Path:
@@ -36,13 +60,45 @@ def log_dir() -> Path:
 
     Under LOG_DIR each recipe has a folder of its own name, so that two recipes never mix.
     """
-    if "LOG_DIR" not in os.environ:
+    logs = _below_base("LOG_DIR")
+    if logs is None:
         return Path("runs")
     here = Path.cwd()
-    recipe = "sample" if here == REPOSITORY else here.name
-    return base_dir() / os.environ["LOG_DIR"] / recipe
+    return logs / ("sample" if here == REPOSITORY else here.name)
+
+
+def recipe_dir(name: str) -> Path:
+    """The folder of a recipe's `dvc.yaml` and `params.yaml`: the repository for `sample`, else CONFIG_DIR/<name>.
+
+    CONFIG_DIR (default `recipes`) is relative to the repository and must lie inside it, since DVC sees nothing else.
+
+    Raises:
+        UserError: there is no such recipe; the message lists those that exist.
+    """
+    recipes = (REPOSITORY / os.environ.get("CONFIG_DIR", "recipes")).resolve()
+    if not recipes.is_relative_to(REPOSITORY):
+        raise UserError(f"CONFIG_DIR: {recipes} is outside the repository, {REPOSITORY}, where DVC cannot run recipes")
+    folders = {"sample": REPOSITORY} | {path.parent.name: path.parent for path in sorted(recipes.glob("*/dvc.yaml"))}
+    if name not in folders:
+        raise UserError(f"RECIPE={name}: no such recipe in {recipes}; there are: {', '.join(folders)}")
+    return folders[name]
 
 
 def workers() -> int:
     """Processes for work that is one task a core: WORKERS, else the number of usable cores."""
     return int(os.environ.get("WORKERS") or len(os.sched_getaffinity(0)))
+
+
+def _below_base(variable: str) -> Path | None:
+    path = os.environ.get(variable)
+    return base_dir() / Path(path).expanduser() if path else None
+
+
+if __name__ == "__main__":
+    load_environment()
+    question, *arguments = sys.argv[1:]
+    try:
+        answer = {f.__name__: f for f in (cache_dir, model_dir, log_dir, recipe_dir)}[question](*arguments)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    print(answer or "")

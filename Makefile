@@ -1,0 +1,119 @@
+# Flüsterwerk's commands. `make` lists them; README.md explains them.
+#
+# Everything runs in .venv, which `make venv` builds and every target that needs it calls. What a machine is like stands in
+# .env (see .env.template), what a result depends on in params.yaml.
+
+RECIPE ?= sample
+GPUS ?= 1
+DVC_ARGS ?=
+PYTEST_ARGS ?=
+PYTHON ?= $(firstword $(foreach python,python3.12 python3.11 python3,$(shell $(python) -c $(IS_SUPPORTED) 2>/dev/null && echo $(python))) python3)
+IS_SUPPORTED := 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))'
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+export SHELL := /bin/sh  # DVC runs stages in $SHELL, and fish does not know $${GPUS:-1}
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export RECIPE GPUS
+
+# Modules of scripts/asr that Make itself starts.
+asr = PYTHONPATH='$(CURDIR)/scripts' python -m asr
+# Go to the recipe's folder, with DVC's cache where CACHE_DIR wants it.
+in_recipe = \
+	folder=$$($(asr).environment recipe_dir "$$RECIPE") && cache=$$($(asr).environment cache_dir) && \
+	if [ -n "$$cache" ]; then dvc config --local cache.dir "$$cache/dvc"; fi && \
+	cd "$$folder"
+
+.PHONY: help
+help: ## this list
+	@echo 'make TARGET [RECIPE=$(RECIPE)] [GPUS=$(GPUS)] [DVC_ARGS=--force] [PYTEST_ARGS=-x] [PYTHON=python3.12]'
+	@echo
+	@awk -F ':.*## ' '/^[a-z0-9_ -]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+# ------------------------------------------------------------------------------------------------- the environment
+
+.PHONY: venv
+venv: .venv/installed ## the virtual environment, .venv (about 3 minutes)
+
+.venv/installed: requirements_training.txt constraints.txt
+	@'$(PYTHON)' -c $(IS_SUPPORTED) || { \
+		echo "error: PYTHON=$(PYTHON) is not Python 3.11 or 3.12; install one and say make PYTHON=/its/path/python3.12" >&2; exit 1; }
+	@echo 'Installing requirements_training.txt into .venv'
+	@'$(PYTHON)' -m venv .venv
+	@python -m pip install --quiet --disable-pip-version-check -r requirements_training.txt -c constraints.txt
+	@touch $@
+
+.venv/installed_dev: requirements_dev.txt .venv/installed
+	@python -m pip install --quiet --disable-pip-version-check -r requirements_dev.txt -c constraints.txt
+	@touch $@
+
+.PHONY: constraints
+constraints: .venv/installed_dev ## write the versions of everything in .venv into constraints.txt
+	@{ sed '/^[^#]/,$$d' constraints.txt; python -m pip freeze --all --exclude pip | grep -viE '^(torch|triton|nvidia-|cuda-)'; } > constraints.new
+	@mv constraints.new constraints.txt && touch .venv/installed .venv/installed_dev
+
+# ---------------------------------------------------------------------------------------------------- the pipeline
+
+.PHONY: repro
+repro: .venv/installed ## the whole pipeline of the recipe; only what has changed runs; prints the results
+	@$(in_recipe) && dvc repro $(DVC_ARGS) && \
+	if [ -f outputs/evaluation/metrics.json ]; then $(asr).report outputs/evaluation/metrics.json; fi
+
+.PHONY: plan
+plan: .venv/installed ## what repro would run at most; says more than `dvc repro --dry`, which stops at the first missing output
+	@$(in_recipe) && dvc repro --dry --force-downstream $(DVC_ARGS)
+
+.PHONY: train
+train: train_german_model ## train_german_model
+
+.PHONY: export-ct2
+export-ct2: convert_to_faster ## convert_to_faster, and a copy in MODEL_DIR/<recipe> if .env names a MODEL_DIR
+	@$(in_recipe) && models=$$($(asr).environment model_dir) && \
+	if [ -z "$$models" ]; then echo "The models are in $$PWD/outputs/convert_to_faster"; exit 0; fi && \
+	mkdir -p "$$models/$$RECIPE" && \
+	for made in outputs/convert_to_faster/*/; do \
+		copy="$$models/$$RECIPE/$$(basename "$$made")"; \
+		rm -rf "$$copy.partial" && cp -RL "$$made" "$$copy.partial" && chmod -R u+w "$$copy.partial" && \
+		rm -rf "$$copy" && mv "$$copy.partial" "$$copy" && echo "$$copy" || exit 1; \
+	done
+
+.PHONY: evaluate
+evaluate: evaluation ## evaluation
+
+.PHONY: tensorboard
+tensorboard: .venv/installed ## the training curves in a browser, until Ctrl-C
+	@$(in_recipe) && $(asr).monitor
+
+# One target a stage: the stage, and before it whatever it needs that has changed.
+PLAIN_STAGES := sample_speech base_model prepare_audio extract_features merge_lora convert_to_faster evaluation
+TRAININGS := train_german_model finetune_whisper
+
+.PHONY: $(PLAIN_STAGES)
+$(PLAIN_STAGES): .venv/installed
+	@$(in_recipe) && dvc repro $(DVC_ARGS) $@
+
+.PHONY: $(TRAININGS)
+$(TRAININGS): .venv/installed
+	@$(in_recipe) && $(asr).monitor -- dvc repro $(DVC_ARGS) $@
+
+# ------------------------------------------------------------------------------------------------------- the house
+
+.PHONY: test
+test: .venv/installed_dev ## the fast tests (minutes)
+	@python -m pytest $(PYTEST_ARGS)
+
+.PHONY: test-slow
+test-slow: .venv/installed_dev ## the slow tests: whole trainings and the whole pipeline
+	@python -m pytest -m slow $(PYTEST_ARGS)
+
+.PHONY: test-all
+test-all: test test-slow ## both
+
+.PHONY: lint
+lint: .venv/installed_dev ## ruff: mistakes and layout
+	@ruff check . && ruff format --check .
+
+.PHONY: clean
+clean: .venv/installed ## remove the recipe's outputs, checkpoints and curves; what is in DVC's cache comes back without a run
+	@$(in_recipe) && runs=$$($(asr).environment log_dir) && echo "removing $$PWD/outputs and $$runs" && rm -rf outputs "$$runs"
