@@ -7,7 +7,7 @@
 """
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ class Checks:
     def prepare(self, utterance: Utterance) -> Utterance | Rejected:
         """The utterance with FLAC bytes, its length and a clean text, or the first check that it fails."""
         text = clean(utterance.text)
-        tokens = len(self._tokenizer.encode(text, add_special_tokens=False))
+        tokens = len(_tokenizer(self.tokenizer_file).encode(text, add_special_tokens=False))
         if tokens > self.max_tokens:
             return _reject(utterance, "too_many_tokens", f"{tokens} text tokens, at most {self.max_tokens}: {text[:80]}…")
         try:
@@ -53,14 +53,12 @@ class Checks:
             return _reject(utterance, "silent", f"loudest sample {peak:.6f}, at least {self.min_peak}")
         return replace(utterance, audio=encode_flac(waveform), text=text, seconds=seconds)
 
-    @cached_property
-    def _tokenizer(self) -> Tokenizer:
-        tokenizer = Tokenizer.from_file(str(self.tokenizer_file))
-        tokenizer.encode_special_tokens = True  # "<|de|>" in a transcript is seven characters, not a token
-        return tokenizer
 
-    def __getstate__(self) -> dict:
-        return {name: value for name, value in self.__dict__.items() if name != "_tokenizer"}
+@lru_cache(maxsize=1)  # of the process: a `Checks` is pickled with each task
+def _tokenizer(file: Path) -> Tokenizer:
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.encode_special_tokens = True  # "<|de|>" in a transcript is six characters, not a token
+    return tokenizer
 
 
 def _reject(utterance: Utterance, reason: str, detail: str) -> Rejected:

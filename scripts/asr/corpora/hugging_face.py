@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
-import httpx
 from datasets import Audio, Dataset
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from huggingface_hub.errors import HfHubHTTPError
 
 from asr.corpora import Corpus
 from asr.errors import UserError
@@ -74,7 +73,7 @@ def _load(id: str, configuration: str, revision: str, split: str) -> Dataset:
     where = f"data set {id} ({configuration}, {split}, revision {revision})"
     try:
         return datasets.load_dataset(id, configuration, revision=revision, split=split)
-    except (ConnectionError, httpx.TransportError, OfflineModeIsEnabled) as error:
+    except ConnectionError as error:  # also huggingface_hub's OfflineModeIsEnabled
         raise UserError(f"{where}: the Hub cannot be reached ({error}); check the network, or give a local folder") from error
     except (datasets.exceptions.DatasetsError, HfHubHTTPError, FileNotFoundError, ValueError) as error:
         raise UserError(f"{where}: {error}; check id, configuration, revision and splits, and HF_TOKEN if it is private") from error
