@@ -95,11 +95,11 @@ def test_every_script_has_its_test_target_class_and_place_in_the_readme(stage):
 def test_dependencies_name_every_module_that_a_script_reaches(recipe):
     folder, stages = recipe
     for name, stage in stages.items():
-        modules = [SCRIPTS / "asr" / module for module in reached_by(name)]
-        expected = {SCRIPTS / f"{name}.py", *(path if path.is_dir() else path.with_suffix(".py") for path in modules)}
-        given = {path for dep in stage["deps"] if (path := (folder / dep).resolve()).is_relative_to(SCRIPTS)}
-        missing, superfluous = expected - given, given - expected
-        assert not missing and not superfluous, f"{folder}/dvc.yaml: {name}: deps: add {missing}, remove {superfluous}"
+        modules = [f"scripts/asr/{module}" for module in reached_by(name)]
+        expected = {f"scripts/{name}.py", *(path if (REPOSITORY / path).is_dir() else f"{path}.py" for path in modules)}
+        deps = {(folder / dep).resolve().relative_to(REPOSITORY).as_posix() for dep in stage["deps"]}
+        given = {dep for dep in deps if dep.startswith("scripts/")}
+        assert given == expected, f"{folder}/dvc.yaml: {name}: add {expected - given}, remove {given - expected}"
 
 
 def test_dependencies_cover_every_path_among_the_parameters(recipe):

@@ -8,7 +8,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -346,10 +346,15 @@ def _mistake(path: Path, values: CommentedMap, item: dict) -> str:
 
 def _siblings(location: tuple) -> list[str]:
     """The names that are allowed where `location` points to."""
-    model: object = Params
-    for key in location:
-        fields = getattr(model, "model_fields", {})
-        annotation = fields[key].annotation if key in fields else model
-        candidates = [annotation, *getattr(annotation, "__args__", ())]
-        model = next((c for c in candidates if hasattr(c, "model_fields")), annotation)
-    return list(getattr(model, "model_fields", {}))
+    models: list = [Params]
+    for key in location:  # the key of a dict, the number of an item and the member of a union stay in the same classes
+        fields = [model.model_fields[key] for model in models if key in model.model_fields]
+        models = [found for field in fields for found in _classes(field.annotation)] or models
+    return [name for model in models for name in model.model_fields]
+
+
+def _classes(annotation: object) -> list:
+    """The classes with parameters of their own that an annotation names, anywhere in it."""
+    if hasattr(annotation, "model_fields"):
+        return [annotation]
+    return [found for argument in get_args(annotation) for found in _classes(argument)]

@@ -1,0 +1,80 @@
+"""Laws: an output folder is whole or as it was before; a fingerprint changes with its parts and with nothing else."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from asr.errors import UserError
+from asr.paths import fingerprint, output_folder, require_folder, run_folder
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def write(path: Path, text: str) -> None:
+    with output_folder(path) as folder:
+        (folder / "file").write_text(text)
+
+
+def test_output_folder_appears_whole_and_replaces_what_was_there(tmp_path):
+    with output_folder(tmp_path / "outputs/stage") as folder:
+        (folder / "old").write_text("1")
+        assert not (tmp_path / "outputs/stage").exists()
+    write(tmp_path / "outputs/stage", "2")
+    assert contents(tmp_path) == {"outputs/stage/file": "2"}
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_output_folder_stays_as_it_was_when_the_block_fails(tmp_path, error):
+    write(tmp_path / "stage", "before")
+    with pytest.raises(error), output_folder(tmp_path / "stage") as folder:
+        (folder / "file").write_text("half")
+        raise error
+    assert contents(tmp_path) == {"stage/file": "before"}
+
+
+def test_killed_writer_leaves_nothing_that_looks_whole_and_the_next_one_clears_it(tmp_path):
+    program = (
+        "import os, signal; from pathlib import Path; from asr.paths import output_folder\n"
+        "with output_folder(Path('stage')) as folder:\n"
+        "    (folder / 'half').write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env={"PYTHONPATH": str(SCRIPTS)})
+    assert done.returncode == -signal.SIGKILL
+    assert not (tmp_path / "stage").exists()
+    write(tmp_path / "stage", "whole")
+    assert contents(tmp_path) == {"stage/file": "whole"}
+
+
+def test_require_folder_says_what_makes_it(tmp_path):
+    assert require_folder(tmp_path, "x") == tmp_path
+    with pytest.raises(UserError, match=r"nowhere: no such folder; run base_model first"):
+        require_folder(tmp_path / "nowhere", "run base_model first")
+
+
+def test_fingerprint_changes_with_values_and_contents_alone(tmp_path):
+    (a := tmp_path / "a").write_text("same")
+    (b := tmp_path / "b").write_text("same")
+    assert fingerprint({"x": 1, "y": 2}, a) == fingerprint({"y": 2, "x": 1}, b)
+    assert fingerprint("ab", "c") != fingerprint("a", "bc")
+    before = fingerprint(a)
+    a.write_text("other")
+    assert fingerprint(a) != before
+
+
+def test_run_folder_keeps_experiments_and_recipes_apart(tmp_path, monkeypatch):
+    (data := tmp_path / "data").write_text("x")
+    monkeypatch.delenv("LOG_DIR", raising=False)
+    first, second = (run_folder("train_german_model", {"seed": seed}, [data]) for seed in (0, 1))
+    assert first.parent == second.parent == Path("runs/train_german_model")
+    assert first != second
+    monkeypatch.setenv("LOG_DIR", str(tmp_path / "logs"))
+    (tmp_path / "german").mkdir()
+    monkeypatch.chdir(tmp_path / "german")
+    assert run_folder("x", {}, []).parent == tmp_path / "logs/german/x"

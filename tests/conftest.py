@@ -1,0 +1,37 @@
+"""What all tests share: versions in the header, and a copy of the repository to run Make and DVC in."""
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+LIBRARIES = ("torch", "transformers", "datasets", "peft", "ctranslate2", "faster-whisper", "dvc")
+
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # dvc, torchrun
+
+
+def pytest_report_header() -> str:
+    return ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch) -> Path:
+    """A fresh clone without a virtual environment, an `.env` or any output. Paths in it hold a space."""
+    for name in ("BASE_DIR", "CACHE_DIR", "MODEL_DIR", "LOG_DIR", "CONFIG_DIR", "GPUS", "RECIPE", "MAKEFLAGS", "MAKELEVEL"):
+        monkeypatch.delenv(name, raising=False)
+    clone = tmp_path / "fresh clone"
+    clone.mkdir()
+    for name in ("Makefile", "dvc.yaml", "params.yaml", ".dvcignore", "requirements_training.txt", "constraints.txt"):
+        shutil.copy(REPOSITORY / name, clone)
+    for name in ("scripts", "recipes"):
+        shutil.copytree(REPOSITORY / name, clone / name, ignore=shutil.ignore_patterns("__pycache__", "outputs", "runs", "data"))
+    (clone / "recipes/common_voice_de/data").mkdir()
+    (clone / ".dvc").mkdir()
+    shutil.copy(REPOSITORY / ".dvc/config", clone / ".dvc")
+    subprocess.run(["git", "init", "--quiet"], cwd=clone, check=True)
+    return clone

@@ -1,0 +1,85 @@
+"""What DVC makes of the recipes: each plans on a fresh clone, and a changed value re-runs what it must and no more."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+SAMPLE = [
+    "sample_speech",
+    "base_model",
+    "prepare_audio",
+    "extract_features",
+    "train_german_model",
+    "finetune_whisper",
+    "merge_lora",
+    "convert_to_faster",
+    "evaluation",
+]
+REAL = [stage for stage in SAMPLE if stage not in ("sample_speech", "finetune_whisper", "merge_lora")]
+
+
+def dvc(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["dvc", *arguments], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def planned(folder: Path) -> list[str]:
+    """The stages that would run, were the output of each stage that runs another one than before."""
+    return re.findall(r"Running stage '(\w+)'", dvc(folder, "repro", "--dry", "--force-downstream"))
+
+
+@pytest.mark.parametrize(("recipe", "stages"), [(".", SAMPLE), ("recipes/german", REAL), ("recipes/common_voice_de", REAL)])
+def test_a_fresh_clone_plans_every_stage_once(repository, recipe, stages):
+    assert sorted(planned(repository / recipe)) == sorted(stages)
+
+
+@pytest.fixture
+def reproduced(repository) -> Path:
+    """A clone in which DVC takes every stage for done."""
+    stages = YAML(typ="safe").load(repository / "dvc.yaml")["stages"]
+    wanted = {Path(dep) for stage in stages.values() for dep in stage["deps"] if dep.startswith("outputs/")}
+    for name, stage in stages.items():
+        metrics = [path for metric in stage.get("metrics", ()) for path in metric]
+        for out in map(Path, [*stage["outs"], *metrics]):
+            files = [out] if out.suffix else [out / "made", *(path for path in wanted if path.suffix and out in path.parents)]
+            for file in files:
+                (repository / file).parent.mkdir(parents=True, exist_ok=True)
+                (repository / file).write_text(name)
+    dvc(repository, "commit", "--force")
+    assert planned(repository) == []
+    return repository
+
+
+def test_a_changed_value_reruns_its_stage_and_what_follows_from_it(reproduced):
+    def change(stage: str, parameter: str, value) -> list[str]:
+        file = reproduced / "params.yaml"
+        before = file.read_text()
+        yaml = YAML()
+        values = yaml.load(before)
+        values[stage][parameter] = value
+        yaml.dump(values, file)
+        changed = planned(reproduced)
+        file.write_text(before)
+        return changed
+
+    assert change("convert_to_faster", "quantizations", ["int8"]) == ["convert_to_faster", "evaluation"]
+    assert change("finetune_whisper", "learning_rate", 1e-4) == SAMPLE[5:]
+    assert change("train_german_model", "learning_rate", 1e-4) == SAMPLE[4:]
+    assert planned(reproduced) == []
+
+
+def test_a_changed_module_reruns_the_stages_that_reach_it(reproduced):
+    with (reproduced / "scripts/asr/adapter.py").open("a") as file:
+        file.write("\n# changed\n")
+    assert planned(reproduced) == SAMPLE[5:]
+
+
+def test_compiled_modules_are_no_change(reproduced):
+    cache = reproduced / "scripts/asr/corpora/__pycache__"
+    cache.mkdir()
+    (cache / "common_voice.cpython-311.pyc").write_bytes(b"x")
+    assert planned(reproduced) == []
