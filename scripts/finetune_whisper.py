@@ -28,7 +28,7 @@ def main(params: FinetuneWhisper) -> None:
     allow_short_context(model)
     adapted = add_lora(model, **params.lora.model_dump(), seed=params.seed)
     caches = [FeatureCache(params.features_dir, split) for split in ("train", "dev")]
-    inputs = [params.model_dir / "model.safetensors", *(cache.index_file for cache in caches)]
+    inputs = [params.model_dir / "model.safetensors", *params.features_dir.glob("*/utterances.arrow")]
     run_dir = run_folder("finetune_whisper", params.model_dump(mode="json", exclude=NOT_THE_EXPERIMENT), inputs)
 
     curves = train(adapted, tokenizer, *caches, TrainingSettings.of(params.model_dump()), run_dir)

@@ -27,7 +27,7 @@ def main(params: TrainGermanModel) -> None:
     model, tokenizer, feature_extractor = load_whisper(params.model_dir, dtype="float32")
     allow_short_context(model)
     caches = [FeatureCache(params.features_dir, split) for split in ("train", "dev")]
-    inputs = [params.model_dir / "model.safetensors", *(cache.index_file for cache in caches)]
+    inputs = [params.model_dir / "model.safetensors", *params.features_dir.glob("*/utterances.arrow")]
     run_dir = run_folder("train_german_model", params.model_dump(mode="json", exclude=NOT_THE_EXPERIMENT), inputs)
 
     curves = train(model, tokenizer, *caches, TrainingSettings.of(params.model_dump()), run_dir)

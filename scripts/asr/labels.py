@@ -9,8 +9,11 @@ shift, strip or guess, and there is exactly one `<|startoftranscript|>`.
 Source of the format: openai-whisper's `tokenizer.py` and `decoding.py`; arXiv 2212.04356, section 2.3.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from tokenizers import Tokenizer
 
 from asr.utterance import Segment
 
@@ -39,14 +42,12 @@ class Labeler:
     """
 
     def __init__(self, tokenizer):
-        # Its own copy of the tokenizer: text that looks like a control token must stay ordinary text (below).
-        self._text = type(tokenizer._tokenizer).from_str(tokenizer._tokenizer.to_str())
-        self._text.encode_special_tokens = True
-        self._text.no_truncation()
+        self._text = _without_control_tokens(tokenizer)
         self._id = tokenizer.convert_tokens_to_ids
         self._token = tokenizer.convert_ids_to_tokens
         self.start = self._id("<|startoftranscript|>")
         self.end = self._id("<|endoftext|>")
+        self.translate = self._id("<|translate|>")
         self.previous = self._id("<|startofprev|>")
         self.no_timestamps = self._id("<|notimestamps|>")
         self.no_speech = self.no_timestamps - 1  # <|nospeech|>, called <|nocaptions|> in the older tokenizers
@@ -59,7 +60,7 @@ class Labeler:
             ValueError: Whisper does not know the language.
         """
         token = self._id(f"<|{code}|>")
-        if not self.end < token < self.no_timestamps:
+        if not self.start < token < self.translate:
             raise ValueError(f"language {code!r} is not one of Whisper's; give a code such as 'de'")
         return token
 
@@ -135,3 +136,9 @@ class Labeler:
     def decode(self, labels: Sequence[int]) -> str:
         """The text that label ids stand for: neither control tokens nor timestamps."""
         return self._text.decode([t for t in labels if 0 <= t < self.end], skip_special_tokens=False).strip()
+
+
+def _without_control_tokens(tokenizer) -> Tokenizer:
+    """The same byte pairs and ids, but no `<|…|>`: a transcript that contains such a sign stays ordinary text."""
+    parts = json.loads(tokenizer.backend_tokenizer.to_str())
+    return Tokenizer.from_str(json.dumps(parts | {"added_tokens": [], "post_processor": None, "truncation": None}))

@@ -1,10 +1,12 @@
 """Folders that pass between stages: whole or not there at all."""
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from asr.environment import log_dir
@@ -17,19 +19,37 @@ def output_folder(path: Path) -> Iterator[Path]:
 
     What stood at `path` before is replaced at the end, so neither a crash nor a full disk leaves a folder that looks
     whole. The unfinished one is called `<path>.partial`; what a killed run left there is cleared by the next.
+
+    Raises:
+        UserError: another run is writing it at this moment.
     """
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    if path.exists():
-        shutil.rmtree(path)
-    partial.rename(path)
+    with _only_writer(partial):
+        try:
+            for left in partial.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            yield partial
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        if path.exists():
+            shutil.rmtree(path)
+        partial.rename(path)
+
+
+@contextmanager
+def _only_writer(folder: Path) -> Iterator[None]:
+    """Make `folder` and lock it: two runs that write into one folder would give one broken output that looks whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        descriptor = os.open(folder, os.O_RDONLY)
+        stack.callback(os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder}: another run is writing it; wait for that one, or stop it") from None
+        yield
 
 
 def require_folder(path: Path, made_by: str) -> Path:

@@ -18,15 +18,14 @@ from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader
-from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback
-from transformers.integrations import TensorBoardCallback
+from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from asr.batches import Collator, WindowDataset, evaluation_windows, sources_of
+from asr.callbacks import EventFiles, LogLines, on_terminal
 from asr.errors import UserError
 from asr.features import FeatureCache
 from asr.labels import IGNORED, Labeler
-from asr.progress import LogLines, on_terminal
 from asr.scoring import score
 from asr.windows import RankBatches, Shapes, plan_steps
 
@@ -164,7 +163,7 @@ def train(
         eval_dataset=_EvaluationSet(dev_cache, labeler, settings),
         data_collator=Collator(tokenizer.eos_token_id),
         compute_metrics=lambda prediction: _error_rates(prediction, labeler),
-        callbacks=_callbacks(run_dir),
+        callbacks=[LogLines(), EventFiles(run_dir)],
     )
     trainer.remove_callback(PrinterCallback)
     checkpoint = last_whole_checkpoint(run_dir)
@@ -203,13 +202,13 @@ def _arguments(settings: TrainingSettings, run_dir: Path) -> Seq2SeqTrainingArgu
         warmup_steps=settings.warmup_steps,
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
-        gradient_checkpointing=settings.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False},
+        activation_checkpointing=settings.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False},
         bf16=bf16,
         fp16=gpu and not bf16,
         tf32=True if bf16 else None,
         use_cpu=not gpu,
-        ddp_backend=None if gpu else "gloo",
+        ddp_backend="gloo" if "RANK" in os.environ and not gpu else None,
         ddp_find_unused_parameters=False,
         average_tokens_across_devices=True,
         eval_strategy="steps",
@@ -229,25 +228,6 @@ def _arguments(settings: TrainingSettings, run_dir: Path) -> Seq2SeqTrainingArgu
         report_to=[],
         disable_tqdm=not on_terminal(),
     )
-
-
-def _callbacks(run_dir: Path) -> list[TrainerCallback]:
-    from torch.utils.tensorboard import SummaryWriter
-
-    return [LogLines(), _LazyTensorBoard(run_dir, SummaryWriter)]
-
-
-class _LazyTensorBoard(TensorBoardCallback):
-    """TensorBoard's events in `run_dir`; the writer is opened on the first process alone, when training begins."""
-
-    def __init__(self, run_dir: Path, writer_class):
-        super().__init__(tb_writer=None)
-        self._run_dir, self._writer_class = run_dir, writer_class
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        if state.is_world_process_zero:
-            self.tb_writer = self._writer_class(log_dir=str(self._run_dir), purge_step=state.global_step + 1)
-            super().on_train_begin(args, state, control, **kwargs)
 
 
 def _error_rates(prediction, labeler: Labeler) -> dict[str, float]:

@@ -1,0 +1,51 @@
+"""What a training tells while it runs: lines in a log, curves in TensorBoard."""
+
+import sys
+import time
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+from transformers import TrainerCallback
+from transformers.integrations import TensorBoardCallback
+
+
+def on_terminal() -> bool:
+    """Whether somebody is watching a bar move; a log gets plain lines instead."""
+    return sys.stderr.isatty()
+
+
+class LogLines(TrainerCallback):
+    """One line a logged step: step, loss or error rates, and the time left. On a terminal the bar tells the loss."""
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self._started, self._first = time.monotonic(), state.global_step
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if not state.is_world_process_zero or not logs:
+            return
+        step = f"step {state.global_step}/{state.max_steps}"
+        if "eval_wer" in logs:
+            print(f"{step}  WER {logs['eval_wer']:.4f}  CER {logs['eval_cer']:.4f}", flush=True)
+        elif "loss" in logs and not on_terminal():
+            print(f"{step}  loss {logs['loss']:.4f}  lr {logs['learning_rate']:.2e}  {self._left(state)} left", flush=True)
+
+    def _left(self, state) -> str:
+        a_step = (time.monotonic() - self._started) / max(state.global_step - self._first, 1)
+        minutes, seconds = divmod(int(a_step * (state.max_steps - state.global_step)), 60)
+        return f"{minutes}:{seconds:02d}"
+
+
+class EventFiles(TensorBoardCallback):
+    """TensorBoard's events in one folder, opened by the first process alone when training begins.
+
+    Points that a killed run wrote past its last checkpoint are purged when it resumes.
+    """
+
+    def __init__(self, folder: Path):
+        super().__init__(tb_writer=None)
+        self._folder = folder
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        if state.is_world_process_zero:
+            self.tb_writer = SummaryWriter(log_dir=str(self._folder), purge_step=state.global_step + 1)
+            super().on_train_begin(args, state, control, **kwargs)

@@ -1,0 +1,107 @@
+"""Laws of the window plan: nothing lost, nothing doubled, the same for any number of devices."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from asr.windows import FULL_FRAMES, RankBatches, Shapes, Source, plan_steps
+
+
+def make_source(size=50, share=1.0, languages=("de",), first_row=0, seed=3):
+    rng = np.random.default_rng(seed)
+    return Source(
+        share=share,
+        rows=np.arange(first_row, first_row + size),
+        frames=rng.integers(80, 900, size),
+        tokens=rng.integers(3, 60, size),
+        languages=[languages[i % len(languages)] for i in range(size)],
+    )
+
+
+def make_shapes(**changes):
+    values = {
+        "full_share": 0.3, "full_batch": 4, "jitter_seconds": 1.0, "packed_share": 0.7, "packed_from": 0.0,
+        "gap_seconds": (0.1, 1.0), "timestamps_share": 0.5,
+    }  # fmt: skip
+    return Shapes(**values | changes)
+
+
+def plan(sources=None, steps=60, batch=8, seed=0, **changes):
+    return list(plan_steps(sources or [make_source()], make_shapes(**changes), steps, batch, seed))
+
+
+def test_a_plan_is_a_function_of_its_seed():
+    assert plan(seed=5) == plan(seed=5)
+    assert plan(seed=5) != plan(seed=6)
+
+
+def test_each_utterance_comes_once_before_any_comes_again():
+    heard = [part.utterance for windows in plan() for window in windows for part in window.parts]
+    for first in range(0, len(heard) - 50, 50):
+        assert len(set(heard[first : first + 50])) == 50
+
+
+def test_steps_are_full_or_cut_to_their_longest():
+    source = make_source()
+    for windows in plan([source]):
+        frames = {window.frames for window in windows}
+        assert len(frames) == 1
+        longest = max(source.frames[window.parts[0].utterance] for window in windows)
+        if frames == {FULL_FRAMES}:
+            assert len(windows) == 4
+        else:
+            assert len(windows) == 8
+            assert all(len(window.parts) == 1 for window in windows)
+            assert longest <= windows[0].frames <= longest + 101
+            assert windows[0].frames % 2 == 0
+
+
+def test_packed_utterances_do_not_overlap_and_fit():
+    source = make_source()
+    packed = [window for windows in plan([source]) for window in windows if len(window.parts) > 1]
+    assert packed
+    for window in packed:
+        ends = [part.offset + source.frames[part.utterance] for part in window.parts]
+        assert ends[-1] <= FULL_FRAMES
+        gaps = [part.offset - end for part, end in zip(window.parts[1:], ends, strict=False)]
+        assert all(10 <= gap <= 100 for gap in gaps)
+        assert sum(source.tokens[part.utterance] + 2 for part in window.parts) <= 440
+
+
+def test_a_packed_window_has_one_language():
+    source = make_source(languages=("de", "de", "ru"))
+    windows = [window for step in plan([source], full_share=1.0, packed_share=1.0) for window in step]
+    assert any(len(window.parts) > 1 for window in windows)
+    assert all(len({source.languages[part.utterance] for part in window.parts}) == 1 for window in windows)
+
+
+def test_packing_begins_when_it_is_told():
+    steps = plan(full_share=1.0, packed_share=1.0, packed_from=0.5)
+    assert all(len(window.parts) == 1 for windows in steps[:30] for window in windows)
+    assert all(any(len(window.parts) > 1 for window in windows) for windows in steps[30:])
+
+
+def test_shares_are_kept():
+    sources = [make_source(share=3.0), make_source(share=1.0, first_row=1000)]
+    windows = [window for step in plan(sources, steps=400, full_share=0.25) for window in step]
+    from_second = np.mean([window.parts[0].utterance >= 1000 for window in windows])
+    assert from_second == pytest.approx(0.25, abs=0.03)
+    assert np.mean([window.timestamps for window in windows]) == pytest.approx(0.5, abs=0.03)
+    assert np.mean([step[0].frames == FULL_FRAMES for step in plan(steps=400, full_share=0.25)]) == pytest.approx(0.25, abs=0.06)
+
+
+def test_an_utterance_of_thirty_seconds_is_a_window_of_its_own():
+    source = Source(1.0, np.arange(3), np.full(3, FULL_FRAMES), np.full(3, 100), ["de"] * 3)
+    for windows in plan([source], full_share=1.0, packed_share=1.0):
+        assert all(window.parts[0].offset == 0 and len(window.parts) == 1 for window in windows)
+
+
+@pytest.mark.parametrize(("world", "accumulation"), [(1, 1), (1, 4), (2, 1), (2, 2), (4, 1)])
+def test_devices_and_accumulation_share_a_step_out(world, accumulation):
+    whole = plan(steps=10)
+    ranks = [list(RankBatches(lambda: iter(whole), 10, accumulation, rank, world)) for rank in range(world)]
+    for step, windows in enumerate(whole):
+        dealt = [w for rank in ranks for batch in rank[step * accumulation : (step + 1) * accumulation] for w in batch]
+        assert Counter(dealt) == Counter(windows)
+    assert {len(batches) for batches in ranks} == {10 * accumulation}

@@ -1,0 +1,51 @@
+"""Law: merged = base + adapter, to a tolerance, or there is no merged model."""
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def adapter(tiny_recipe):
+    """An adapter with an effect, as finetune_whisper would save it."""
+    from asr.adapter import add_lora
+    from asr.model import load_whisper
+
+    model, *_ = load_whisper(tiny_recipe / "outputs/base_model")
+    adapted = add_lora(model, rank=4, alpha=8.0, dropout=0.0, target_modules=["q_proj", "v_proj", "fc1"], seed=0)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.5, generator=torch.Generator().manual_seed(len(name)))
+    adapted.save_pretrained(tiny_recipe / "outputs/finetune_whisper")
+    return tiny_recipe / "outputs/finetune_whisper"
+
+
+def test_merged_is_base_and_adapter(tiny_recipe, adapter, run_script):
+    from asr.adapter import load_adapter
+    from asr.model import load_whisper
+
+    done = run_script("merge_lora", "--model_dir", "outputs/base_model")
+    assert "largest difference of a logit" in done.stdout
+    merged, tokenizer, feature_extractor = load_whisper(tiny_recipe / "outputs/merge_lora")
+    base, base_tokenizer, _ = load_whisper(tiny_recipe / "outputs/base_model")
+    inputs = {"input_features": torch.randn(1, 80, 3000), "decoder_input_ids": torch.tensor([[50258, 50261, 50359]])}
+    with torch.no_grad():
+        plain = base(**inputs).logits
+        adapted = load_adapter(base, adapter).eval()(**inputs).logits
+        assert torch.allclose(merged(**inputs).logits, adapted, atol=1e-4)
+    assert not torch.allclose(plain, adapted, atol=1e-2)
+    assert tokenizer.get_vocab() == base_tokenizer.get_vocab()
+    assert feature_extractor.feature_size == 80
+
+
+def test_a_merge_that_is_not_equal_fails_and_leaves_nothing(tiny_recipe, adapter, run_script):
+    done = run_script("merge_lora", "--model_dir", "outputs/base_model", "--tolerance", "1e-12", check=False)
+    assert done.returncode != 0
+    assert "more than tolerance: 1.0e-12" in done.stderr
+    assert not (tiny_recipe / "outputs/merge_lora").exists()
+
+
+def test_a_missing_adapter_is_named(run_script):
+    done = run_script("merge_lora", "--model_dir", "outputs/base_model", check=False)
+    assert done.returncode != 0
+    assert "error: outputs/finetune_whisper: no adapter_config.json" in done.stderr
