@@ -23,11 +23,15 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
+from transformers.models.whisper.tokenization_whisper import LANGUAGES
+from transformers.utils import logging
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 from asr.errors import UserError
-from asr.vocabulary import TIMESTAMPS, VOCABULARY_SIZES, add_timestamps, languages, non_speech_tokens, whisper_tokenizer
+from asr.vocabulary import TIMESTAMPS, VOCABULARY_SIZES, add_timestamps, non_speech_tokens, whisper_tokenizer
+
+logging.disable_progress_bar()  # reading and writing weights takes seconds, and its bars would fill every log
 
 MAX_LABELS = 448  # positions of the decoder
 MAX_FRAMES = 3000  # 30 s at 10 ms a frame; the encoder halves them to 1,500 positions
@@ -42,7 +46,7 @@ def new_whisper(
 
     It has Whisper's 1,500 encoder and 448 decoder positions whatever its size: the engines that run it expect them.
     """
-    generation = generation_config(whisper_tokenizer(mels), mels, decoder_layers, heads)
+    generation = generation_config(whisper_tokenizer(mels), decoder_layers, heads)
     config = WhisperConfig(
         vocab_size=VOCABULARY_SIZES[mels],
         num_mel_bins=mels,
@@ -69,13 +73,14 @@ def new_whisper(
     return model
 
 
-def generation_config(tokenizer: PreTrainedTokenizerBase, mels: int, decoder_layers: int, heads: int) -> GenerationConfig:
+def generation_config(tokenizer: PreTrainedTokenizerBase, decoder_layers: int, heads: int) -> GenerationConfig:
     """What generation needs to know of a multilingual Whisper: ids of languages and tasks, and what is suppressed.
 
     The alignment heads, by which words get their times, are all heads of the last half of the decoder's layers:
     openai-whisper's rule for a model whose heads nobody has measured.
     """
-    ids = {token: tokenizer.convert_tokens_to_ids(token) for token in tokenizer.all_special_tokens}
+    ids = tokenizer.get_vocab()
+    codes = [f"<|{code}|>" for code in LANGUAGES if f"<|{code}|>" in ids]
     tasks = {name: ids[f"<|{name}|>"] for name in ("translate", "transcribe")}
     silent = ids.get("<|nospeech|>", ids.get("<|nocaptions|>"))  # older tokenizers call it so
     never = [ids["<|startoftranscript|>"], *tasks.values(), ids["<|startoflm|>"], ids["<|startofprev|>"], silent]
@@ -87,7 +92,7 @@ def generation_config(tokenizer: PreTrainedTokenizerBase, mels: int, decoder_lay
         prev_sot_token_id=ids["<|startofprev|>"],
         no_timestamps_token_id=ids["<|notimestamps|>"],
         is_multilingual=True,
-        lang_to_id={f"<|{code}|>": ids[f"<|{code}|>"] for code in languages(mels)},
+        lang_to_id={code: ids[code] for code in codes},
         task_to_id=tasks,
         suppress_tokens=sorted(non_speech_tokens(tokenizer) + never),
         begin_suppress_tokens=[*tokenizer.encode(" ", add_special_tokens=False), ids["<|endoftext|>"]],
@@ -128,6 +133,7 @@ def save_whisper(
 def load_whisper(folder: Path, dtype: torch.dtype | str = "auto") -> Whisper:
     """Model, tokenizer and feature extractor of a folder; `dtype` "auto" keeps that of the weights.
 
+    What an older folder's tokenizer or generation configuration lacks is filled in.
     Raises `UserError` naming the file that is missing, or what the folder holds if it is no Whisper.
     """
     folder = Path(folder)
@@ -156,7 +162,10 @@ def load_whisper(folder: Path, dtype: torch.dtype | str = "auto") -> Whisper:
             f"{folder}: preprocessor_config.json makes {feature_extractor.feature_size} mel bins, the model wants "
             f"{model.config.num_mel_bins}; {remedy}"
         )
-    return model, _load_tokenizer(folder, model.config.vocab_size), feature_extractor
+    tokenizer = _load_tokenizer(folder, model.config.vocab_size)
+    if model.config.vocab_size >= min(VOCABULARY_SIZES.values()):  # not an English-only one
+        _complete_generation_config(model, tokenizer)
+    return model, tokenizer, feature_extractor
 
 
 def _load_tokenizer(folder: Path, vocabulary_size: int) -> WhisperTokenizer:
@@ -171,6 +180,17 @@ def _load_tokenizer(folder: Path, vocabulary_size: int) -> WhisperTokenizer:
             "take both from the same model"
         )
     return tokenizer
+
+
+def _complete_generation_config(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer) -> None:
+    config, generation = model.config, model.generation_config
+    default = generation_config(tokenizer, config.decoder_layers, config.decoder_attention_heads)
+    for name, value in default.to_diff_dict().items():
+        if getattr(generation, name, None) is None:
+            setattr(generation, name, value)
+    for owner in (config, generation):
+        if getattr(owner, "forced_decoder_ids", None):  # of 2022; language and task have taken its place
+            owner.forced_decoder_ids = None
 
 
 def allow_short_context(model: WhisperForConditionalGeneration) -> None:

@@ -56,7 +56,7 @@ def test_encoder_positions_are_whispers_sinusoids(model):
 
 @pytest.mark.skipif(not TINY.is_dir(), reason=f"{TINY} is absent: nothing to compare the configuration with")
 def test_configuration_is_that_of_whisper_tiny():
-    ours = generation_config(whisper_tokenizer(80), mels=80, decoder_layers=4, heads=6).to_dict()
+    ours = generation_config(whisper_tokenizer(80), decoder_layers=4, heads=6).to_dict()
     theirs = json.loads((TINY / "generation_config.json").read_text())
     for key in theirs.keys() - {"transformers_version", "forced_decoder_ids", "alignment_heads", "max_initial_timestamp_index"}:
         assert ours[key] == theirs[key], key
@@ -136,6 +136,17 @@ def test_a_tokenizer_without_timestamps_gets_them(folder, tmp_path):
     tokenizer["added_tokens"] = [token for token in tokenizer["added_tokens"] if not token["content"][2].isdigit()]
     (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
     assert load_whisper(tmp_path)[1].get_vocab() == whisper_tokenizer(mels).get_vocab()
+
+
+def test_a_generation_config_of_2022_is_completed(folder, tmp_path):
+    for path in folder.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    old = {"alignment_heads": [[2, 1]], "forced_decoder_ids": [[1, None], [2, 50359]], "suppress_tokens": [1, 2]}
+    (tmp_path / "generation_config.json").unlink()
+    (tmp_path / "generation_config.json").write_text(json.dumps(old))
+    got, new = load_whisper(tmp_path)[0].generation_config, load_whisper(folder)[0].generation_config
+    assert (got.alignment_heads, got.suppress_tokens, got.forced_decoder_ids) == ([[2, 1]], [1, 2], None)
+    assert (got.lang_to_id, got.task_to_id, got.max_length) == (new.lang_to_id, new.task_to_id, 448)
 
 
 def test_full_windows_are_encoded_as_ever(model, short):

@@ -1,0 +1,72 @@
+"""A plain Whisper -> CTranslate2, the form that faster-whisper and RealtimeSTT read, once for each quantisation.
+
+In: `outputs/merge_lora/`, or any folder in base_model's form.
+Out: `outputs/convert_to_faster/<quantization>/`: model.bin, config.json, vocabulary.json, tokenizer.json,
+preprocessor_config.json, lineage.json. Each is opened by faster-whisper before the stage ends.
+
+    python scripts/convert_to_faster.py
+    python scripts/convert_to_faster.py --model_dir ~/my-whisper --output_dir ~/faster --quantizations '["int8_float16"]'
+"""
+
+from pathlib import Path
+
+from asr.command import run_stage
+from asr.errors import UserError
+from asr.params import ConvertToFaster
+from asr.paths import output_folder, require_folder
+
+WHISPER_SIZES = {51864, 51865, 51866}  # English only; multilingual; with Cantonese
+
+
+def main(params: ConvertToFaster) -> None:
+    model_dir = require_folder(params.model_dir, "scripts/merge_lora.py makes it, or convert_to_faster.model_dir names another")
+
+    from asr.lineage import write_lineage
+
+    check(model_dir)
+    with output_folder(params.output_dir) as folder:
+        for quantization in dict.fromkeys(params.quantizations):
+            export = folder / quantization
+            convert(model_dir, export, quantization)
+            open_once(export)
+            write_lineage(export, inputs={"model": model_dir}, params={"quantization": quantization})
+            megabytes = (export / "model.bin").stat().st_size / 1e6
+            print(f"{params.output_dir / quantization}: {megabytes:.1f} MB, opened by faster-whisper", flush=True)
+
+
+def check(model_dir: Path) -> None:
+    """Refuse what would convert without an error and then run wrongly."""
+    from asr.model import load_whisper
+
+    model, tokenizer, _ = load_whisper(model_dir)
+    if model.config.vocab_size not in WHISPER_SIZES or len(tokenizer) != model.config.vocab_size:
+        raise UserError(
+            f"{model_dir}: {model.config.vocab_size} rows of token embeddings and {len(tokenizer)} tokens in the "
+            "tokenizer, but faster-whisper knows Whisper's own vocabularies alone (51864, 51865 or 51866) and takes every "
+            "token above them for a timestamp; train without added tokens (a domain can be named in the prompt)"
+        )
+
+
+def convert(model_dir: Path, export: Path, quantization: str) -> None:
+    from ctranslate2.converters import TransformersConverter
+
+    # Without preprocessor_config.json faster-whisper computes 80 mel bins, which a model with 128 refuses.
+    converter = TransformersConverter(str(model_dir), copy_files=["tokenizer.json", "preprocessor_config.json"])
+    converter.convert(str(export), quantization=quantization)
+
+
+def open_once(export: Path) -> None:
+    """Let faster-whisper open the export and transcribe a second of sound, language detection included.
+
+    Types that this CPU cannot compute in, as float16, are computed in the nearest that it can.
+    """
+    import numpy as np
+    from faster_whisper import WhisperModel
+
+    second = 0.1 * np.sin(2 * np.pi * 220 * np.arange(16000) / 16000, dtype=np.float32)  # [samples]
+    segments, _ = WhisperModel(str(export), device="cpu").transcribe(second, beam_size=1, temperature=0, max_new_tokens=8)
+    list(segments)  # they are decoded as they are read
+
+
+if __name__ == "__main__":
+    run_stage(ConvertToFaster, main)
