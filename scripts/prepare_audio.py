@@ -17,7 +17,7 @@ from itertools import islice
 from asr.command import run_stage
 from asr.environment import workers
 from asr.errors import UserError
-from asr.params import PrepareAudio
+from asr.params import CorpusSource, PrepareAudio, SpeakerSplit
 from asr.paths import output_folder
 from asr.utterance import SPLITS, Rejected, Utterance, columns
 
@@ -27,16 +27,18 @@ TASKS_AHEAD = 4  # tasks a worker, in flight or waiting: bounds the memory
 
 def main(params: PrepareAudio) -> None:
     from asr.checks import Checks
-    from asr.corpora import SpeakerSplit, read_corpus
+    from asr.corpora import SpeakerHash, read_corpus
     from asr.progress import progress
     from asr.shards import ShardWriter
 
     tokenizer_file = params.model_dir / "tokenizer.json"
     if not tokenizer_file.is_file():
-        raise UserError(f"{tokenizer_file}: no such file; run the stage base_model first, or correct prepare_audio.model_dir")
-    speaker_split = SpeakerSplit(**params.speaker_split.model_dump())
+        raise UserError(
+            f"{tokenizer_file}: no such file; run the stage base_model first, or correct prepare_audio.model_dir"
+        )
+    speaker_hash = SpeakerHash(**params.speaker_split.model_dump())
     corpora = {
-        name: read_corpus(source=name, speaker_split=speaker_split, **source.model_dump(exclude={"max_seconds"}))
+        name: read_corpus(source=name, speaker_hash=speaker_hash, **source.model_dump(exclude={"max_seconds"}))
         for name, source in params.sources.items()
     }
     checks = Checks(
@@ -63,9 +65,20 @@ def main(params: PrepareAudio) -> None:
                 rejected.write(json.dumps(item.row(), ensure_ascii=False) + "\n")
             else:
                 shards[item.split].write(item.row())
-        stats.check(total)
-        (folder / "stats.json").write_text(json.dumps(stats.table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        stats.check(total, {name: _promised(source, params.speaker_split) for name, source in params.sources.items()})
+        (folder / "stats.json").write_text(
+            json.dumps(stats.table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
     print(stats)
+
+
+def _promised(source: CorpusSource, speaker_split: SpeakerSplit) -> list[str]:
+    """The splits that a source must fill; only official ones of Common Voice may be fewer than three."""
+    if source.corpus == "hugging_face":
+        return list(source.splits)
+    shares = {"train": 1 - speaker_split.dev_share - speaker_split.test_share}
+    shares |= {"dev": speaker_split.dev_share, "test": speaker_split.test_share}
+    return [split for split in SPLITS if shares[split] > 0] if source.splits == "speaker" else []
 
 
 def in_order(
@@ -158,8 +171,8 @@ class Stats:
             for source, cells in self._table.items()
         }
 
-    def check(self, total: int) -> None:
-        """Every row is accounted for, every split that had rows kept some, and there is something to train on.
+    def check(self, total: int, promised: dict[str, list[str]]) -> None:
+        """Every row is accounted for, every split that had or must have rows kept some, and `train` is among them.
 
         Raises:
             UserError: a split is empty; the message has the counts.
@@ -175,9 +188,19 @@ class Stats:
                 )
         for source, splits in self.table.items():
             if not splits:
-                raise UserError(f"prepare_audio.sources.{source}: the corpus has no rows; correct its path, or remove it")
+                raise UserError(
+                    f"prepare_audio.sources.{source}: the corpus has no rows; correct its path, or remove it"
+                )
+            if empty := [split for split in promised[source] if split not in splits]:
+                had = ", ".join(f"{cell['in']} rows in {split}" for split, cell in splits.items())
+                raise UserError(
+                    f"prepare_audio.sources.{source}: no rows for split {', '.join(empty)}, only {had}; "
+                    "change the source's splits, or for splits: speaker the shares or the seed of speaker_split"
+                )
         if not any(split == "train" for _, split, _ in cells):
-            raise UserError(f"prepare_audio: no source has a split train, only {sorted({split for _, split, _ in cells})}")
+            raise UserError(
+                f"prepare_audio: no source has a split train, only {sorted({split for _, split, _ in cells})}"
+            )
 
     def __str__(self) -> str:
         lines = [f"{'source':<20} {'split':<6} {'in':>8} {'kept':>8} {'hours':>8} {'speakers':>8}  rejected"]

@@ -35,7 +35,9 @@ class Checks:
         text = clean(utterance.text)
         tokens = len(_tokenizer(self.tokenizer_file).encode(text, add_special_tokens=False))
         if tokens > self.max_tokens:
-            return _reject(utterance, "too_many_tokens", f"{tokens} text tokens, at most {self.max_tokens}: {text[:80]}…")
+            return _reject(
+                utterance, "too_many_tokens", f"{tokens} text tokens, at most {self.max_tokens}: {text[:80]}…"
+            )
         try:
             waveform = decode(utterance.audio)
         except CorruptAudio as error:

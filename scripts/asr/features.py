@@ -61,8 +61,8 @@ def log_mels(waveforms: list[np.ndarray], mel_filters: np.ndarray, device: torch
     spectrum = torch.stft(batch.to(device), FFT_SAMPLES, HOP_SAMPLES, window=window, return_complex=True)
     power = spectrum.abs() ** 2  # [batch, bins, frames]
     filters = torch.from_numpy(mel_filters).to(device, torch.float32)
-    mels = torch.clamp(power.transpose(1, 2) @ filters, min=FLOOR).log10()  # [batch, frames, mels]
-    return [mel[: frames_of(len(waveform))].cpu().numpy() for mel, waveform in zip(mels, waveforms, strict=True)]
+    mels = torch.clamp(power.transpose(1, 2) @ filters, min=FLOOR).log10().cpu().numpy()  # [batch, frames, mels]
+    return [mel[: frames_of(len(waveform))] for mel, waveform in zip(mels, waveforms, strict=True)]
 
 
 def compose(parts: list[tuple[np.ndarray, int]], frames: int) -> np.ndarray:
@@ -70,7 +70,8 @@ def compose(parts: list[tuple[np.ndarray, int]], frames: int) -> np.ndarray:
 
     Args:
         parts: log-mels `[frames, mels]` as `log_mels` gives them, each with the frame at which it starts. The louder
-            one counts where two overlap; what reaches past the window's end is cut off.
+            one counts where two overlap; what reaches past the window's end is cut off. A part that does not start the
+            window differs from its waveform inside the window in its first frames: alone, its start was reflected.
         frames: the window's length; 3000 for an unchanged encoder.
     """
     window = np.full((frames, parts[0][0].shape[1]), LOG_FLOOR, dtype=np.float32)
@@ -91,7 +92,9 @@ class FeatureCache:
         """Raises `UserError` if the cache does not have the split."""
         self.folder, self.split = Path(folder), split
         if not (self._path / "log_mel.npy").is_file():
-            raise UserError(f"{self._path}: no features; add {split} to extract_features.splits and run extract_features")
+            raise UserError(
+                f"{self._path}: no features; add {split} to extract_features.splits and run extract_features"
+            )
         self._open()
 
     @property

@@ -11,8 +11,8 @@ BATCH_ROWS = 100  # rows a record batch: what one random access maps
 class ShardWriter:
     """Writes rows to `<folder>/00000.arrow`, `00001.arrow`, … and starts the next one past `shard_bytes` of `audio`.
 
-        with ShardWriter(folder / "train", columns(), shard_bytes=500_000_000) as shards:
-            shards.write(utterance.row())
+    with ShardWriter(folder / "train", columns(), shard_bytes=500_000_000) as shards:
+        shards.write(utterance.row())
     """
 
     def __init__(self, folder: Path, features: datasets.Features, shard_bytes: int):

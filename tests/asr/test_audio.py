@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
+
 from asr.audio import SAMPLE_RATE, CorruptAudio, decode, encode_flac
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import WhisperFeatureExtractor
+
 from asr.audio import decode
 from asr.features import FeatureCache, compose, frames_of, log_mels, write_features
 from asr.utterance import Utterance
-from transformers import WhisperFeatureExtractor
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 TOLERANCE = 2e-3  # float16 keeps 11 bits of a log10 in [-10, 6], which the encoder's scale divides by 4

@@ -52,6 +52,17 @@ def test_killed_writer_leaves_nothing_that_looks_whole_and_the_next_one_clears_i
     assert contents(tmp_path) == {"stage/file": "whole"}
 
 
+def test_two_runs_cannot_write_the_same_folder(tmp_path):
+    program = "from pathlib import Path; from asr.paths import output_folder\nwith output_folder(Path('stage')): pass"
+    with output_folder(tmp_path / "stage") as folder:
+        (folder / "file").write_text("first")
+        other = subprocess.run(
+            [sys.executable, "-c", program], cwd=tmp_path, env={"PYTHONPATH": str(SCRIPTS)}, capture_output=True, text=True
+        )
+        assert "UserError: stage.partial: another run is writing it" in other.stderr
+    assert contents(tmp_path) == {"stage/file": "first"}
+
+
 def test_require_folder_says_what_makes_it(tmp_path):
     assert require_folder(tmp_path, "x") == tmp_path
     with pytest.raises(UserError, match=r"nowhere: no such folder; run base_model first"):

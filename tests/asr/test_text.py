@@ -3,6 +3,7 @@
 import unicodedata
 
 import pytest
+
 from asr.text import clean
 
 

@@ -1,6 +1,6 @@
 """One reader a corpus: a corpus's own form in, utterances out; what comes after a reader is shared by all.
 
-    corpus = read_corpus("common_voice", source="general", language="de", domain="general", speaker_split=…, path=…, …)
+    corpus = read_corpus("common_voice", source="general", language="de", domain="general", speaker_hash=…, path=…, …)
     corpus.rows                       # how many utterances and rejections will come
     for item in corpus.utterances:    # Utterance | Rejected
 
@@ -32,7 +32,7 @@ class Corpus:
 
 
 @dataclass(frozen=True)
-class SpeakerSplit:
+class SpeakerHash:
     """How speakers are divided: a hash of seed and speaker decides, so that added rows move nobody."""
 
     seed: int
@@ -48,15 +48,15 @@ class SpeakerSplit:
         return "dev" if point < self.test_share + self.dev_share else "train"
 
 
-def read_corpus(corpus: str, speaker_split: SpeakerSplit, **fields: object) -> Corpus:
+def read_corpus(corpus: str, speaker_hash: SpeakerHash, **fields: object) -> Corpus:
     """Open a corpus with the reader named `corpus`; `fields` are the reader's arguments.
 
     Raises:
         UserError: the corpus is not there or is not in its documented form.
     """
     opened = import_module(f"asr.corpora.{corpus}").read(**fields)
-    return Corpus(opened.rows, (_with_split(item, speaker_split) for item in opened.utterances))
+    return Corpus(opened.rows, (_with_split(item, speaker_hash) for item in opened.utterances))
 
 
-def _with_split(item: Utterance | Rejected, speaker_split: SpeakerSplit) -> Utterance | Rejected:
-    return item if item.split else replace(item, split=speaker_split.split_of(item.speaker))
+def _with_split(item: Utterance | Rejected, speaker_hash: SpeakerHash) -> Utterance | Rejected:
+    return item if item.split else replace(item, split=speaker_hash.split_of(item.speaker))

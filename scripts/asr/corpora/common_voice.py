@@ -8,6 +8,7 @@ utterances come in the order of the archive, those of a folder in the order of t
 """
 
 import csv
+import gzip
 import io
 import tarfile
 import zlib
@@ -40,7 +41,9 @@ def read(*, source: str, language: str, domain: str, path: Path, splits: str, em
     reader = _Rows(source, language, domain, empty_text)
     if path.is_file():
         root, texts = _tables_of_tarball(path, language, tables)
-        rows = [row for name, text in texts.items() for row in _table(io.StringIO(text), f"{path}:{name}", tables[name])]
+        rows = [
+            row for name, text in texts.items() for row in _table(io.StringIO(text), f"{path}:{name}", tables[name])
+        ]
         return Corpus(len(rows), reader.from_tarball(path, root, rows))
     root = _root_of_folder(path, language, tables)
     found = [root / name for name in tables if (root / name).is_file()]
@@ -139,10 +142,14 @@ def _table(file: Iterable[str], name: str, split: str) -> Iterator[dict]:
 def _root_of_folder(path: Path, language: str, tables: Iterable[str]) -> Path:
     """The folder that holds the tables."""
     if not path.exists():
-        raise UserError(f"{path}: no such corpus; download it from commonvoice.mozilla.org or correct the source's path")
+        raise UserError(
+            f"{path}: no such corpus; download it from commonvoice.mozilla.org or correct the source's path"
+        )
     candidates = [path]
     for parent in (path, *sorted(path.glob("cv-corpus-*"))):
-        candidates += [folder for folder in sorted(parent.iterdir()) if folder.is_dir() and _speaks(folder.name, language)]
+        candidates += [
+            folder for folder in sorted(parent.iterdir()) if folder.is_dir() and _speaks(folder.name, language)
+        ]
     roots = [folder for folder in candidates if any((folder / name).is_file() for name in tables)]
     return _only(path, language, tables, roots)
 
@@ -168,7 +175,9 @@ def _only(path: Path, language: str, tables: Iterable[str], roots: list):
             "source's path or language, or choose splits: speaker (validated.tsv) or official (train, dev, test.tsv)"
         )
     if len(roots) > 1:
-        raise UserError(f"{path}: several corpora ({', '.join(map(str, roots))}); let the source's path name one of them")
+        raise UserError(
+            f"{path}: several corpora ({', '.join(map(str, roots))}); let the source's path name one of them"
+        )
     return roots[0]
 
 
@@ -179,11 +188,14 @@ def _speaks(folder: str, language: str) -> bool:
 
 def _members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     """Name and content of the wanted plain files of a tarball, in its order; links and devices are not followed."""
+    with path.open("rb") as file:
+        gzipped = file.read(2) == b"\x1f\x8b"
     try:
-        with tarfile.open(path, "r|*") as archive:
+        # gzip notices that a file was cut; tarfile's own stream takes a cut between two members for the end.
+        with gzip.open(path) if gzipped else path.open("rb") as file, tarfile.open(fileobj=file, mode="r|*") as archive:
             for member in archive:
                 name = str(PurePosixPath(member.name))
                 if member.isfile() and wanted(name):
                     yield name, archive.extractfile(member).read()
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path}: not a whole tarball ({error}); download it again") from error

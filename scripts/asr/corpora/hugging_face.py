@@ -1,7 +1,7 @@
-"""A data set on the Hugging Face Hub, or a local folder that `datasets` can load (Parquet, audiofolder, …).
+"""A data set on the Hugging Face Hub, or a local folder, stored as Parquet or Arrow with its recordings inside.
 
 The data set's own splits are kept. Recordings are taken as bytes: `datasets` would decode them with torchcodec,
-which needs FFmpeg on the machine.
+which needs FFmpeg on the machine. A folder of loose files (audiofolder) goes through torchcodec even unread.
 """
 
 from collections.abc import Iterator
@@ -74,9 +74,17 @@ def _load(id: str, configuration: str, revision: str, split: str) -> Dataset:
     try:
         return datasets.load_dataset(id, configuration, revision=revision, split=split)
     except ConnectionError as error:  # also huggingface_hub's OfflineModeIsEnabled
-        raise UserError(f"{where}: the Hub cannot be reached ({error}); check the network, or give a local folder") from error
+        raise UserError(
+            f"{where}: the Hub cannot be reached ({error}); check the network, or give a local folder"
+        ) from error
     except (datasets.exceptions.DatasetsError, HfHubHTTPError, FileNotFoundError, ValueError) as error:
-        raise UserError(f"{where}: {error}; check id, configuration, revision and splits, and HF_TOKEN if it is private") from error
+        cause = error.__cause__ or error
+        remedy = "check id, configuration, revision and splits, and HF_TOKEN if it is private"
+        if isinstance(cause, ImportError):
+            remedy = (
+                "its form needs more than this environment has; store it as Parquet, or take the corpus's own reader"
+            )
+        raise UserError(f"{where}: {cause}; {remedy}") from error
 
 
 def _content(value: dict | bytes | str | None) -> tuple[bytes, str]:

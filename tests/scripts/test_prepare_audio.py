@@ -1,0 +1,241 @@
+"""Every row is kept or rejected with its reason, whatever the number of workers, and a failed run leaves nothing."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import prepare_audio
+from asr.audio import decode
+from asr.errors import UserError
+from asr.params import PrepareAudio
+from asr.utterance import load_split
+from asr.vocabulary import whisper_tokenizer
+
+REPOSITORY = Path(__file__).parents[2]
+SHARED = REPOSITORY.parent / "shared" / "data"
+HEADER = "client_id\tpath\tsentence\n"
+
+
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    whisper_tokenizer(80).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def one_worker(monkeypatch):
+    monkeypatch.setenv("WORKERS", "1")
+
+
+def add_clip(corpus: Path, name: str, seconds: float, loudness: float = 0.1, seed: int = 0) -> None:
+    (corpus / "clips").mkdir(parents=True, exist_ok=True)
+    samples = loudness * np.random.default_rng(seed).uniform(-1, 1, round(seconds * 8000))
+    soundfile.write(corpus / "clips" / name, samples, 8000)
+
+
+def make(corpus: Path, **rows: str) -> Path:
+    """A corpus whose three good clips are one in each split; `rows` are added to the splits."""
+    for number, split in enumerate(("train", "dev", "test")):
+        add_clip(corpus, f"{split}.wav", 1.0, seed=number)
+        good = f"S{number}\t{split}.wav\tGru\u0308n  ist das {split}.\n"
+        (corpus / f"{split}.tsv").write_text(HEADER + good + rows.get(split, ""), encoding="utf-8")
+    return corpus
+
+
+def run(folder: Path, model_dir: Path, sources: dict, **changes) -> Path:
+    fields = {"corpus": "common_voice", "language": "de", "domain": "d", "splits": "official"}
+    values = {
+        "output_dir": folder / "out",
+        "sources": {name: fields | source for name, source in sources.items()},
+        "speaker_split": {"seed": 0, "dev_share": 0.1, "test_share": 0.1},
+        "model_dir": model_dir,
+        "min_seconds": 0.3,
+        "min_peak": 0.001,
+        "max_tokens": 40,
+        "shard_megabytes": 500,
+    }
+    prepare_audio.main(PrepareAudio(**values | changes))
+    return folder / "out"
+
+
+def rejections(out: Path) -> dict[str, str]:
+    rows = [json.loads(line) for line in (out / "rejected.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert all(row.keys() == {"id", "source", "split", "reason", "detail"} and row["detail"] for row in rows)
+    return {row["id"]: row["reason"] for row in rows}
+
+
+def assert_sums(out: Path) -> None:
+    for splits in json.loads((out / "stats.json").read_text()).values():
+        for cell in splits.values():
+            assert cell["in"] == cell["kept"] + sum(cell["rejected"].values())
+
+
+def test_a_good_row_becomes_flac_with_clean_text(tmp_path, model_dir):
+    out = run(tmp_path, model_dir, {"a": {"path": make(tmp_path / "a")}})
+    row = load_split(out, "train")[0]
+    waveform = decode(row.pop("audio"))
+    assert row == {
+        "id": "a/train.wav",
+        "text": "Grün ist das train.",
+        "language": "de",
+        "speaker": "a/S0",
+        "source": "a",
+        "domain": "d",
+        "split": "train",
+        "seconds": 1.0,
+        "segments": [],
+    }
+    assert len(waveform) == 16_000
+    assert json.loads((out / "stats.json").read_text())["a"]["train"] == {
+        "in": 1,
+        "kept": 1,
+        "rejected": {},
+        "hours": 0.0003,
+        "speakers": 1,
+    }
+
+
+def test_each_check_has_its_reason_and_the_run_goes_on(tmp_path, model_dir):
+    corpus = tmp_path / "a"
+    names = {"corrupt": 1, "short": 0.2, "long": 30.1, "silent": 1, "wordy": 1, "control": 1, "empty": 1, "edge": 30.0}
+    for seed, (name, seconds) in enumerate(names.items(), 10):
+        add_clip(corpus, f"{name}.wav", seconds, 0.0005 if name == "silent" else 0.1, seed)
+    (corpus / "clips" / "corrupt.wav").write_bytes(b"RIFF, or so it says")
+    texts = {"wordy": "Donaudampfschifffahrt " * 20, "empty": " ", "control": "<|de|>" * 10, "edge": "<|nospeech|>"}
+    rows = "".join(f"S\t{name}.wav\t{texts.get(name, 'Ja.')}\n" for name in names)
+    rows += "S\tgone.wav\tJa.\n" + "S\tedge.wav\t<|nospeech|>\n"
+    (corpus / "clips" / "copy.wav").write_bytes((corpus / "clips" / "edge.wav").read_bytes())
+    rows += "S\tcopy.wav\t<|nospeech|>\n"
+    out = run(tmp_path, model_dir, {"a": {"path": make(corpus, train=rows)}})
+    assert rejections(out) == {
+        "a/corrupt.wav": "unreadable_audio",
+        "a/short.wav": "too_short",
+        "a/long.wav": "too_long",
+        "a/silent.wav": "silent",
+        "a/wordy.wav": "too_many_tokens",
+        "a/control.wav": "too_many_tokens",  # 60 characters of text, not 10 control tokens
+        "a/empty.wav": "empty_text",
+        "a/gone.wav": "missing_clip",
+        "a/edge.wav": "duplicate",  # the second of two rows
+        "a/copy.wav": "duplicate",
+    }
+    assert_sums(out)
+    assert load_split(out, "train")["id"][:] == ["a/train.wav", "a/edge.wav"]
+
+
+def test_no_speech_may_be_silent_and_long_ones_are_for_test_alone(tmp_path, model_dir):
+    noise, long = tmp_path / "noise", tmp_path / "long"
+    add_clip(noise, "silence.wav", 2.0, loudness=0.0)
+    make(noise, train="S\tsilence.wav\t\n")
+    add_clip(long, "minute.wav", 60.0)
+    make(long, train="S\tminute.wav\tLang.\n", test="S\tminute.wav\tLang.\n")
+    sources = {"noise": {"path": noise, "empty_text": "no_speech"}, "long": {"path": long, "max_seconds": 600}}
+    out = run(tmp_path, model_dir, sources)
+    assert "noise/silence.wav" in load_split(out, "train")["id"][:]
+    assert "long/minute.wav" in load_split(out, "test")["id"][:]
+    assert rejections(out) == {"long/minute.wav": "too_long"}
+
+
+def test_the_result_does_not_depend_on_the_number_of_workers(tmp_path, model_dir, monkeypatch):
+    rows = ""
+    for number in range(40):
+        add_clip(tmp_path / "a", f"{number}.wav", 0.2 + number / 20, seed=100 + number)
+        rows += f"S\t{number}.wav\tSatz {number}.\n"
+    make(tmp_path / "a", train=rows)
+    contents = []
+    for workers in "13":
+        monkeypatch.setenv("WORKERS", workers)
+        out = run(tmp_path, model_dir, {"a": {"path": tmp_path / "a"}}, output_dir=tmp_path / "out")
+        contents.append({path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()})
+    assert contents[0] == contents[1]
+    assert len(contents[0]) == 5
+
+
+def test_shards_are_cut_at_their_size_and_read_in_order(tmp_path, model_dir):
+    rows = ""
+    for number in range(30):
+        add_clip(tmp_path / "a", f"{number}.wav", 10.0, seed=100 + number)
+        rows += f"S\t{number}.wav\tSatz {number}.\n"
+    out = run(tmp_path, model_dir, {"a": {"path": make(tmp_path / "a", train=rows)}}, shard_megabytes=1)
+    shards = sorted((out / "train").glob("*.arrow"))
+    assert len(shards) > 3
+    assert all(shard.stat().st_size < 2e6 for shard in shards)
+    assert load_split(out, "train")["id"][:] == ["a/train.wav", *(f"a/{number}.wav" for number in range(30))]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda corpus: (corpus / "clips" / "dev.wav").unlink(), "split dev: 1 rows in, rejected: 1 missing_clip"),
+        (lambda corpus: (corpus / "train.tsv").unlink(), "no source has a split train, only"),
+        (
+            lambda corpus: [path.write_text(HEADER) for path in corpus.glob("*.tsv")],
+            "sources.a: the corpus has no rows",
+        ),
+        (lambda corpus: corpus.rename(corpus.with_name("b")), "a: no such corpus"),
+    ],
+    ids=["all rejected", "no train", "no rows", "no folder"],
+)
+def test_an_empty_split_is_an_error_and_leaves_nothing(tmp_path, model_dir, spoil, message):
+    spoil(make(tmp_path / "a"))
+    with pytest.raises(UserError, match=message):
+        run(tmp_path, model_dir, {"a": {"path": tmp_path / "a"}})
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_a_split_by_speaker_that_leaves_one_empty_is_an_error(tmp_path, model_dir):
+    corpus = make(tmp_path / "a")
+    (corpus / "train.tsv").rename(corpus / "validated.tsv")
+    with pytest.raises(UserError, match=r"no rows for split .*, only 1 rows in .*the seed of speaker_split"):
+        run(tmp_path, model_dir, {"a": {"path": corpus, "splits": "speaker"}})
+
+
+def test_no_tokenizer(tmp_path):
+    with pytest.raises(UserError, match=r"tokenizer.json: no such file; run the stage base_model first"):
+        run(tmp_path, tmp_path, {"a": {"path": make(tmp_path / "a")}})
+
+
+def test_a_write_error_leaves_nothing_behind(tmp_path, model_dir):
+    """A limit on the size of a file stands in for a full disk."""
+    rows = ""
+    for number in range(20):
+        add_clip(tmp_path / "a", f"{number}.wav", 10.0, seed=number)
+        rows += f"S\t{number}.wav\tSatz {number}.\n"
+    make(tmp_path / "a", train=rows)
+    program = (
+        "from pathlib import Path; from test_prepare_audio import run\n"
+        f"run(Path({str(tmp_path)!r}), Path({str(model_dir)!r}), {{'a': {{'path': {str(tmp_path / 'a')!r}}}}})"
+    )
+    path = os.pathsep.join([str(Path(__file__).parent), str(REPOSITORY / "scripts")])
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": path},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "File too large" in done.stderr
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_real_recordings_are_all_accounted_for(tmp_path, model_dir):
+    if not SHARED.is_dir():
+        pytest.skip(f"no real recordings in {SHARED}")
+    source = {"path": SHARED / "common_voice_de", "splits": "speaker"}
+    out = run(tmp_path, model_dir, {"de": source}, max_tokens=440)
+    stats = json.loads((out / "stats.json").read_text())["de"]
+    assert sum(cell["in"] for cell in stats.values()) == 100
+    assert_sums(out)
+    assert rejections(out) == {}
+    speakers = [set(load_split(out, split)["speaker"][:]) for split in ("train", "dev", "test")]
+    assert not (speakers[0] & speakers[1] or speakers[0] & speakers[2] or speakers[1] & speakers[2])
