@@ -13,7 +13,8 @@ IS_SUPPORTED := 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-export SHELL := /bin/sh  # DVC runs stages in $SHELL, and fish does not know $${GPUS:-1}
+# DVC runs stages in $SHELL, and fish does not know $${GPUS:-1}.
+export SHELL := /bin/sh
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export RECIPE GPUS
 
@@ -29,7 +30,9 @@ in_recipe = \
 help: ## this list
 	@echo 'make TARGET [RECIPE=$(RECIPE)] [GPUS=$(GPUS)] [DVC_ARGS=--force] [PYTEST_ARGS=-x] [PYTHON=python3.12]'
 	@echo
-	@awk -F ':.*## ' '/^[a-z0-9_ -]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo 'or a stage, with whatever it needs that has changed: $(PLAIN_STAGES) $(TRAININGS)' | fold -s -w 120
 
 # ------------------------------------------------------------------------------------------------- the environment
 

@@ -1,0 +1,133 @@
+"""How every stage starts: `--help` at once, the file checked before anything heavy, flags over the file, one message."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from asr.command import parse, run_stage
+from asr.errors import UserError
+from asr.params import BaseModel, ConvertToFaster, MergeLora, Params
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+STAGES = sorted(path.stem for path in (REPOSITORY / "scripts").glob("*.py"))
+HEAVY = {"torch", "transformers", "datasets", "ctranslate2", "librosa", "peft", "pandas", "numpy"}
+
+
+@pytest.fixture
+def sample(tmp_path, monkeypatch) -> Path:
+    """A folder with the sample's params.yaml, and in it."""
+    (tmp_path / "params.yaml").write_text((REPOSITORY / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(stage: str, *flags: str, cwd: Path, **environment: str) -> tuple[int, str, set[str]]:
+    """Exit status, all that a stage said, and the libraries that it imported."""
+    command = [sys.executable, "-X", "importtime", str(REPOSITORY / "scripts" / f"{stage}.py"), *flags]
+    done = subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True)
+    lines = done.stderr.splitlines(keepends=True)
+    libraries = {line.rsplit("|", 1)[1].strip().split(".")[0] for line in lines if line.startswith("import time:")}
+    return done.returncode, done.stdout + "".join(line for line in lines if not line.startswith("import time:")), libraries
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_help_lists_every_parameter_and_imports_nothing_heavy(stage):
+    status, said, libraries = run(stage, "--help", cwd=REPOSITORY)
+    assert status == 0, said
+    section = get_args(Params.model_fields[stage].annotation)[0]
+    assert [name for name in section.model_fields if f"--{name}" not in said] == []
+    assert not libraries & HEAVY
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_typo_anywhere_in_the_file_stops_every_stage_before_anything_heavy(stage, sample):
+    file = sample / "params.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("beam_size:", "beam_sise:"), encoding="utf-8")
+    status, said, libraries = run(stage, cwd=sample, HF_TOKEN="hf_secret", WANDB_API_KEY="wandb_secret")
+    assert status == 1
+    assert re.fullmatch(
+        r"error: params.yaml:\d+: evaluation.beam_size: missing; add it\n"
+        r"params.yaml:\d+: evaluation.beam_sise: unknown parameter; did you mean beam_size\?\n",
+        said,
+    )
+    assert not libraries & HEAVY
+    assert list(sample.iterdir()) == [file]
+
+
+def test_without_flags_the_section_is_the_files(sample):
+    assert parse(ConvertToFaster, []).quantizations == ["float32", "int8"]
+
+
+def test_a_flag_overrides_the_file_for_this_run_and_leaves_the_rest(sample):
+    given = parse(ConvertToFaster, ["--quantizations", '["int8"]', "--model_dir=elsewhere"])
+    assert given.quantizations == ["int8"] and given.model_dir == Path("elsewhere")
+    assert given.output_dir == Path("outputs/convert_to_faster")
+    assert parse(BaseModel, ["--new.width", "64"]).new.width == 64
+    assert parse(BaseModel, ["--new.width", "64"]).new.heads == 4
+    assert parse(MergeLora, ["--tolerance", "3e-06"]).tolerance == 3e-6
+
+
+def test_a_wrong_flag_is_named_with_its_value(sample):
+    with pytest.raises(UserError, match="--tolerance: .*got 'small'"):
+        parse(MergeLora, ["--tolerance", "small"])
+    with pytest.raises((UserError, SystemExit)):
+        parse(MergeLora, ["--tolerence", "1"])
+
+
+def test_a_recipe_without_the_stage_says_so(sample):
+    (sample / "params.yaml").write_text("merge_lora:\n")
+    with pytest.raises(UserError, match="params.yaml: merge_lora: no such section; this recipe does not have the stage"):
+        parse(MergeLora, [])
+
+
+@pytest.fixture
+def start(sample, monkeypatch, capsys):
+    """Run a stage of our own with `main`; give its exit status and what it said."""
+
+    def start(main) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["stage"])
+        with pytest.raises(SystemExit) as ended:
+            run_stage(MergeLora, main)
+        return ended.value.code, capsys.readouterr().err
+
+    return start
+
+
+def test_a_users_mistake_is_one_message(start):
+    def main(params):
+        raise UserError("corpus.tsv:3: no sentence; add one")
+
+    assert start(main) == (1, "error: corpus.tsv:3: no sentence; add one\n")
+
+
+def test_a_full_disk_is_one_message(start):
+    def main(params):
+        with open("/dev/full", "w") as file:
+            file.write("x")
+
+    status, message = start(main)
+    assert status == 1
+    assert "the disk is full; free some space and run the stage again" in message
+
+
+def test_under_torchrun_one_process_speaks(start, monkeypatch):
+    def main(params):
+        raise UserError("once")
+
+    monkeypatch.setenv("RANK", "1")
+    assert start(main) == (1, "")
+
+
+def test_our_own_mistakes_keep_their_traceback(sample, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["stage"])
+
+    def main(params):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_stage(MergeLora, main)

@@ -1,0 +1,138 @@
+"""Make, run for real in a fresh clone with a recipe whose stages are a line of shell each."""
+
+import os
+import re
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+STAGES = sorted(path.stem for path in (REPOSITORY / "scripts").glob("*.py"))
+ALIASES = {"train": "train_german_model", "evaluate": "evaluation", "export-ct2": "convert_to_faster"}
+
+TINY = r"""
+stages:
+  train_german_model:
+    cmd: test ! -e fail && mkdir -p outputs/train_german_model runs && echo \${GPUS:-1} | tee -a runs/gpus > outputs/train_german_model/gpus
+    deps: [corpus]
+    outs: [outputs/train_german_model]
+  convert_to_faster:
+    cmd: mkdir -p outputs/convert_to_faster/int8 && echo weights > outputs/convert_to_faster/int8/model.bin
+    deps: [outputs/train_german_model]
+    outs: [outputs/convert_to_faster]
+"""
+
+
+@pytest.fixture
+def make(repository):
+    """Run make in the clone, with its `.venv` taken for made and the tests' own interpreter in its place."""
+
+    def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        made = ["-o", ".venv/installed", "-o", ".venv/installed_dev"]
+        command = ["make", *made, *arguments]
+        return subprocess.run(command, cwd=repository, env=os.environ | environment, capture_output=True, text=True)
+
+    return make
+
+
+@pytest.fixture
+def tiny(repository) -> Path:
+    """A recipe of two stages that take no time."""
+    folder = repository / "recipes/tiny"
+    folder.mkdir()
+    (folder / "dvc.yaml").write_text(TINY)
+    (folder / "corpus").touch()
+    return folder
+
+
+def ok(done: subprocess.CompletedProcess) -> str:
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_help_is_the_default_and_lists_what_is_for_users(make):
+    text = ok(make())
+    assert text == ok(make("help"))
+    listed = re.findall(r"^  ([a-z0-9_-]+) +\S", text, re.MULTILINE)
+    wanted = "help venv repro plan train export-ct2 evaluate tensorboard test test-slow test-all lint clean"
+    assert set(wanted.split()) <= set(listed)
+    assert all(stage in text for stage in STAGES)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_is_a_target(make, stage):
+    assert re.search(rf"dvc repro +{stage}$", ok(make("-n", stage)), re.MULTILINE)
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_short_names(make, alias):
+    assert re.search(rf"dvc repro +{ALIASES[alias]}$", ok(make("-n", alias)), re.MULTILINE)
+
+
+@pytest.mark.parametrize("target", ["repro", "train", "evaluation", "export-ct2", "clean"])
+def test_unknown_recipe_is_one_message_that_lists_those_that_exist(make, repository, target):
+    done = make(target, "RECIPE=germn")
+    assert done.returncode != 0
+    message, *rest = done.stderr.splitlines()
+    assert message.startswith("error: RECIPE=germn: no such recipe in ")
+    assert message.endswith("; there are: sample, common_voice_de, german")
+    assert len(rest) == 1 and rest[0].startswith("make: ***")
+
+
+def test_a_python_that_is_too_old_or_missing_is_one_message(repository):
+    for python in ("false", "no-such-python"):
+        done = subprocess.run(["make", "venv", f"PYTHON={python}"], cwd=repository, capture_output=True, text=True)
+        assert done.returncode != 0
+        assert f"error: PYTHON={python} is not Python 3.11 or 3.12; install one and say make PYTHON=" in done.stderr
+        assert not (repository / ".venv").exists()
+
+
+def test_gpus_reach_the_training_whatever_the_users_shell_and_change_nothing(make, tiny):
+    ok(make("repro", "RECIPE=tiny", "GPUS=3", SHELL="/bin/false"))
+    assert (tiny / "outputs/train_german_model/gpus").read_text() == "3\n"
+    again = ok(make("repro", "RECIPE=tiny", "GPUS=2"))
+    assert again.count("didn't change, skipping") == 2
+    assert (tiny / "runs/gpus").read_text() == "3\n"
+
+
+def test_recipes_may_lie_elsewhere_and_dvcs_cache_too(make, repository, tiny, tmp_path):
+    tiny.parent.rename(repository / "my recipes")
+    (repository / ".env").write_text(f'CONFIG_DIR="my recipes"\nCACHE_DIR="{tmp_path}/big disk"\nHF_TOKEN=hf_secret\n')
+    done = make("repro", "RECIPE=tiny")
+    assert "hf_secret" not in ok(done) + done.stderr
+    assert (tmp_path / "big disk/dvc/files").is_dir()
+    assert not (repository / ".dvc/cache").exists()
+
+
+def test_training_shows_its_curves_and_hands_on_its_failure(make, tiny):
+    with socket.create_server(("localhost", 0)) as taken:
+        port = taken.getsockname()[1]
+        text = ok(make("train", "RECIPE=tiny", TENSORBOARD_PORT=str(port)))
+        assert f"port {port} is in use; taking " in text
+        assert re.search(rf"TensorBoard: http://localhost:\d+/ shows {tiny}/runs\n", text)
+        (tiny / "dvc.yaml").write_text(TINY.replace("test ! -e fail", "false"))
+        failed = make("train", "RECIPE=tiny", TENSORBOARD_PORT=str(port))
+        assert failed.returncode != 0 and "failed to reproduce 'train_german_model'" in failed.stderr
+
+
+def test_export_copies_to_the_model_folder(make, repository, tiny, tmp_path):
+    assert f"The models are in {tiny}/outputs/convert_to_faster" in ok(make("export-ct2", "RECIPE=tiny"))
+    own = tmp_path / "my models/tiny/own/file"
+    own.parent.mkdir(parents=True)
+    own.touch()
+    for _ in range(2):  # the second time it replaces
+        ok(make("export-ct2", "RECIPE=tiny", MODEL_DIR=f"{tmp_path}/my models"))
+        copy = tmp_path / "my models/tiny/int8/model.bin"
+        assert copy.read_text() == "weights\n" and os.access(copy, os.W_OK)
+        assert {path.name for path in (tmp_path / "my models/tiny").iterdir()} == {"int8", "own"}
+
+
+def test_clean_removes_what_was_made_but_not_the_cache(make, repository, tiny):
+    ok(make("repro", "RECIPE=tiny"))
+    assert "removing" in ok(make("clean", "RECIPE=tiny"))
+    assert not (tiny / "outputs").exists() and not (tiny / "runs").exists()
+    text = ok(make("repro", "RECIPE=tiny"))
+    assert "cached - skipping run" in text and not (tiny / "runs").exists()
+    assert (tiny / "outputs/convert_to_faster/int8/model.bin").exists()
