@@ -23,8 +23,11 @@ from asr.params import SampleSpeech
 from asr.paths import output_folder
 from asr.sentences import GENERAL, KITCHEN, Sentences, split_sentences, words
 
-COLUMNS = "client_id path sentence up_votes down_votes age gender accent locale segment".split()
+COLUMNS = ["client_id", "path", "sentence", "up_votes", "down_votes", "age", "gender", "accent", "locale", "segment"]
 MIN_OCCURRENCES = 3  # of each word of an evaluation sentence in the training sentences
+# Variable bit rate is the encoder's fastest mode: 27 ms for 2 s of speech; this level is about 65 kbit/s.
+MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "VARIABLE", "compression_level": 0.3}
+MAX_MISSES = 5000  # drawn in a row without a sentence that may be used: the grammar is exhausted
 NOISES = ("silence", "white", "pink", "brown", "hum", "clicks")
 
 
@@ -59,11 +62,12 @@ def main(params: SampleSpeech) -> None:
 
 
 def divide_voices(params: SampleSpeech) -> dict[str, list[str]]:
-    """"<corpus> <split>" -> voices, none of them twice."""
+    """Voices by "<corpus> <split>", none of them twice."""
     from asr.espeak import VARIANTS
 
     sizes = {"general train": params.train_voices}
-    sizes |= dict.fromkeys(("general dev", "general test", "domain train", "domain dev", "domain test"), params.held_out_voices)
+    held_out = ("general dev", "general test", "domain train", "domain dev", "domain test")
+    sizes |= dict.fromkeys(held_out, params.held_out_voices)
     if sum(sizes.values()) > len(VARIANTS):
         raise UserError(
             f"sample_speech: train_voices {params.train_voices} + 5 x held_out_voices {params.held_out_voices} are "
@@ -103,17 +107,18 @@ def draw_sentences(sentences: Sentences, sizes: dict[str, int], name: str) -> di
     drawn: dict[str, list[str]] = {}
     for split, size in sizes.items():
         drawn[split] = []
-        attempts = 1000 + 100 * size
+        misses = 0
         while len(drawn[split]) < size:
-            attempts -= 1
-            if attempts < 0:
+            if misses == MAX_MISSES:
                 raise UserError(
                     f"{name}: found only {len(drawn[split])} of {size} new sentences for {split}; ask for fewer clips of "
                     f"{split}, or for more of train, whose words they must share"
                 )
             text = sentences.draw()
             if text in used or (known and any(known[word] < MIN_OCCURRENCES for word in words(text))):
+                misses += 1
                 continue
+            misses = 0
             used.add(text)
             drawn[split].append(text)
         if not known:
@@ -127,21 +132,21 @@ def noise_clips(params: SampleSpeech) -> list[Clip]:
 
 
 def record(clips: list[Clip], folder: Path, seed: int) -> None:
-    """Write each clip's MP3. The synthesiser takes a sixth of the time of the encoder, which runs beside it in threads."""
+    """Write each clip's MP3. The encoder takes five times as long as the synthesiser, and runs beside it in threads."""
     import soundfile
-    from tqdm import tqdm
 
     from asr.espeak import SAMPLE_RATE, Espeak
+    from asr.progress import progress
 
     espeak = Espeak()
     for corpus in {clip.corpus for clip in clips}:
         (folder / corpus / "de" / "clips").mkdir(parents=True)
     with ThreadPoolExecutor(workers()) as pool:
         pending = []
-        for clip in tqdm(clips, "synthesising", unit="clip", disable=None):
+        for clip in progress(clips, len(clips), "synthesising", "clip"):
             samples = noise(clip, seed) if clip.corpus == "noise" else speech(clip, seed, espeak)
             path = folder / clip.corpus / "de" / "clips" / clip.file
-            pending.append(pool.submit(soundfile.write, path, samples, SAMPLE_RATE, subtype="MPEG_LAYER_III"))
+            pending.append(pool.submit(soundfile.write, path, samples, SAMPLE_RATE, **MP3))
             if len(pending) > 64:  # bounds the memory
                 pending.pop(0).result()
         for future in pending:
@@ -197,7 +202,9 @@ def write_tables(clips: list[Clip], folder: Path) -> None:
     for name, rows in (tables | {"validated": clips}).items():
         with (folder / f"{name}.tsv").open("w", encoding="utf-8", newline="") as file:
             # Common Voice quotes nothing.
-            writer = csv.DictWriter(file, COLUMNS, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, restval="")
+            writer = csv.DictWriter(
+                file, COLUMNS, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, restval=""
+            )
             writer.writeheader()
             for clip in rows:
                 speaker = clip.file if clip.corpus == "noise" else clip.sound

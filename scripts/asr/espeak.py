@@ -7,11 +7,11 @@ The library and its voices come with the package `espeakng_loader`; nothing has 
 is a language and a variant of `espeak-ng-data/voices/!v`, such as "de+f3".
 """
 
+import _ctypes
 import ctypes
 import tempfile
 from pathlib import Path
 
-import _ctypes
 import espeakng_loader
 import numpy as np
 
@@ -19,11 +19,12 @@ from asr.errors import UserError
 
 SAMPLE_RATE = 22_050  # Hz, of every voice used here
 
-# Variants that speak clearly. Of the 103 in the package those are left out that are whispers (whisper, whisperf),
-# robots, monsters or croaks (robosoft*, *Robot, klatt*, Demonic, croak, zac, RicishayMax*), far slower or faster than the
-# rate asked for (Marco, AnxiousAndy, Andrea, antonio, anika, pedro), distorted by clipping (iven, Jacky), or of whose speech
-# silero's voice activity detection, which faster-whisper runs on long recordings, takes less than four fifths for
-# speech in some sentence (caleb, Michael, gustave, quincy, announcer).
+# Variants that speak clearly. Of the 104 in the package those are left out that are whispers (whisper, whisperf),
+# robots, monsters or croaks (robosoft*, *Robot, klatt*, Demonic, croak, zac, RicishayMax*), more than a tenth slower or
+# faster than the rate asked for (Marco, AnxiousAndy, Alicia, Andrea, antonio, anika, pedro), distorted by clipping (iven,
+# Jacky), a test of espeak-ng's own (fast), or of whose speech silero's voice activity detection, which faster-whisper runs
+# on long recordings, takes less than four fifths for speech in one of six sentences (caleb, Michael, gustave, quincy,
+# announcer).
 VARIANTS = (
     *("Alex", "Andy", "Annie", "Denis", "Diogo", "Gene", "Gene2", "Henrique", "Hugo", "Lee", "Mario", "Mike"),
     *("Mr serious", "Nguyen", "Reed", "Storm", "Tweaky", "adam", "aunty", "belinda", "benjamin", "boris", "david"),
@@ -72,7 +73,7 @@ class Espeak:
         """
         _, _, variant = voice.partition("+")
         if variant and variant not in self._variants:  # espeak-ng would speak without the variant
-            raise UserError(f"voice {voice!r}: espeak-ng has no variant {variant!r}, only {', '.join(sorted(self._variants))}")
+            raise UserError(f"voice {voice!r}: espeak-ng has no such variant, only {', '.join(sorted(self._variants))}")
         library = ctypes.CDLL(espeakng_loader.get_library_path())
         chunks: list[np.ndarray] = []
 
@@ -88,7 +89,7 @@ class Espeak:
             library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # else the time of day: breath is noise
             library.espeak_SetSynthCallback(collect)
             if library.espeak_SetVoiceByName(voice.encode()) != 0:
-                raise UserError(f"voice {voice!r}: espeak-ng does not speak this language; German is \"de\"")
+                raise UserError(f'voice {voice!r}: espeak-ng does not speak this language; German is "de"')
             parameters = {_RATE: words_per_minute, _VOLUME: 100, _PITCH: pitch, _RANGE: intonation}
             for parameter, value in parameters.items():
                 library.espeak_SetParameter(parameter, value, 0)

@@ -67,14 +67,14 @@ GENERAL = {
 
 KITCHEN = {
     "sentence": """
-        Schneide {vegetable} in {fine} {pieces}. | Hacke {vegetable} in {fine} {pieces}. |
+        Schneide {vegetable} in {fine} {pieces}. | Hacke {vegetable} für {dish} in {fine} {pieces}. |
         Gib {amount} {ingredient} in {vessel}. | Rühre {amount} {ingredient} unter den Teig. |
-        Koche {vegetable} {minutes} Minuten. | Wie viel {ingredient} braucht {dish}? |
+        Koche {vegetable} und {spice} {minutes} Minuten. | Wie viel {ingredient} braucht {dish}? |
         Würze {dish} mit {spice} und {spice}. | Brate {vegetable} in etwas {ingredient} an. |
         Setze {ingredient} und {spice} auf die Einkaufsliste. | Ersetze {ingredient} durch {ingredient}. |
         Wie lange muss {dish} {cook}? | Haben wir genug {ingredient} und {spice}? | Schäle {vegetable} für {dish}. |
         Mische {amount} {ingredient} mit {spice}. | Lass {dish} {minutes} Minuten {cook}. |
-        Verteile {vegetable} über {dish}. | Serviere {dish} mit {spice}. | Wiege {amount} {ingredient} ab.""",
+        Verteile {vegetable} und {spice} über {dish}. | Serviere {dish} mit {ingredient} und {spice}. | Wiege {amount} {ingredient} ab.""",
     "vegetable": """die Zwiebeln | die Möhren | die Kartoffeln | die Tomaten | die Äpfel | die Gurken | die Pilze |
         die Bohnen | die Nüsse""",
     "fine": "feine | dünne | grobe",
