@@ -13,7 +13,7 @@ IS_SUPPORTED := 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-# DVC runs stages in $SHELL, and fish does not know $${GPUS:-1}.
+# DVC runs stages in the user's $$SHELL unless told otherwise.
 export SHELL := /bin/sh
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export RECIPE GPUS

@@ -18,7 +18,10 @@ def main(arguments: list[str]) -> int:
         print(f"error: GPUS={processes}: give a number of processes, such as GPUS=2", file=sys.stderr)
         return 1
     if processes == "1":
-        return subprocess.run([sys.executable, *arguments]).returncode
+        # One GPU, of however many: the trainer would spread a batch over all that a single process sees.
+        first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+        environment = os.environ | {"CUDA_VISIBLE_DEVICES": first}
+        return subprocess.run([sys.executable, *arguments], env=environment).returncode
 
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main as torchrun

@@ -1,11 +1,16 @@
 """What a stage prints about its figures: a table of models and test sets, and the gates.
 
+    python -m asr.report outputs/evaluation/metrics.json      # the table once more; needs scripts/ on PYTHONPATH
+
 print(table(metrics))
 model          test set  WER %  CER %  words  subst.  del.  ins.
 base_model     general   99.10  88.02    612       0   606     0
 """
 
+import json
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from asr.gates import Metrics, Verdict
 
@@ -46,3 +51,7 @@ def _justify(row: list[str], widths: list[int]) -> list[str]:
     """Names to the left, numbers to the right."""
     sides = [str.ljust, str.ljust, *[str.rjust] * (len(row) - 2)]
     return [justify(cell, width) for justify, cell, width in zip(sides, row, widths, strict=True)]
+
+
+if __name__ == "__main__":
+    print(table(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))
