@@ -7,7 +7,7 @@ RECIPE ?= sample
 GPUS ?= 1
 DVC_ARGS ?=
 PYTEST_ARGS ?=
-PYTHON ?= $(firstword $(foreach python,python3.12 python3.11 python3,$(shell $(python) -c $(IS_SUPPORTED) 2>/dev/null && echo $(python))) python3)
+PYTHON ?= $(firstword $(foreach python,python3 python3.12 python3.11,$(shell $(python) -c $(IS_SUPPORTED) 2>/dev/null && echo $(python))) python3)
 IS_SUPPORTED := 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))'
 
 .DEFAULT_GOAL := help
