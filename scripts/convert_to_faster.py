@@ -19,7 +19,9 @@ WHISPER_SIZES = {51864, 51865, 51866}  # English only; multilingual; with Canton
 
 
 def main(params: ConvertToFaster) -> None:
-    model_dir = require_folder(params.model_dir, "scripts/merge_lora.py makes it, or convert_to_faster.model_dir names another")
+    model_dir = require_folder(
+        params.model_dir, "scripts/merge_lora.py makes it, or convert_to_faster.model_dir names another"
+    )
 
     from asr.lineage import write_lineage
 
@@ -39,11 +41,13 @@ def check(model_dir: Path) -> None:
     from asr.model import load_whisper
 
     model, tokenizer, _ = load_whisper(model_dir)
-    if model.config.vocab_size not in WHISPER_SIZES or len(tokenizer) != model.config.vocab_size:
+    size = model.config.vocab_size
+    # By the last token too: with one added token a model of 51865 has the size of one with Cantonese.
+    if size not in WHISPER_SIZES or len(tokenizer) != size or tokenizer.convert_ids_to_tokens(size - 1) != "<|30.00|>":
         raise UserError(
-            f"{model_dir}: {model.config.vocab_size} rows of token embeddings and {len(tokenizer)} tokens in the "
-            "tokenizer, but faster-whisper knows Whisper's own vocabularies alone (51864, 51865 or 51866) and takes every "
-            "token above them for a timestamp; train without added tokens (a domain can be named in the prompt)"
+            f"{model_dir}: the model has {size} tokens, its tokenizer {len(tokenizer)}, and these are not Whisper's own, "
+            "which are 51864, 51865 or 51866 and end with <|30.00|>; faster-whisper takes every token above them for a "
+            "timestamp, so train without added tokens (a domain can be named in the prompt)"
         )
 
 
@@ -64,7 +68,9 @@ def open_once(export: Path) -> None:
     from faster_whisper import WhisperModel
 
     second = 0.1 * np.sin(2 * np.pi * 220 * np.arange(16000) / 16000, dtype=np.float32)  # [samples]
-    segments, _ = WhisperModel(str(export), device="cpu").transcribe(second, beam_size=1, temperature=0, max_new_tokens=8)
+    segments, _ = WhisperModel(str(export), device="cpu").transcribe(
+        second, beam_size=1, temperature=0, max_new_tokens=8
+    )
     list(segments)  # they are decoded as they are read
 
 

@@ -1,9 +1,9 @@
 """Whisper: a new one from random weights, one on disk in the form that every tool reads, and short audio contexts.
 
-    model = new_whisper(mels=80, width=128, heads=4, encoder_layers=2, decoder_layers=3, seed=0)
-    save_whisper(folder, model, tokenizer, feature_extractor)
-    model, tokenizer, feature_extractor = load_whisper(folder)
-    allow_short_context(model)      # the encoder then takes any even number of frames up to 3,000
+model = new_whisper(mels=80, width=128, heads=4, encoder_layers=2, decoder_layers=3, seed=0)
+save_whisper(folder, model, tokenizer, feature_extractor)
+model, tokenizer, feature_extractor = load_whisper(folder)
+allow_short_context(model)      # the encoder then takes any even number of frames up to 3,000
 """
 
 import json
@@ -96,7 +96,9 @@ def generation_config(tokenizer: PreTrainedTokenizerBase, decoder_layers: int, h
         task_to_id=tasks,
         suppress_tokens=sorted(non_speech_tokens(tokenizer) + never),
         begin_suppress_tokens=[*tokenizer.encode(" ", add_special_tokens=False), ids["<|endoftext|>"]],
-        alignment_heads=[[layer, head] for layer in range(decoder_layers // 2, decoder_layers) for head in range(heads)],
+        alignment_heads=[
+            [layer, head] for layer in range(decoder_layers // 2, decoder_layers) for head in range(heads)
+        ],
         max_initial_timestamp_index=50,  # the first timestamp is at most 1 s, as in openai-whisper
         max_length=MAX_LABELS,
         return_timestamps=False,
@@ -139,10 +141,14 @@ def load_whisper(folder: Path, dtype: torch.dtype | str = "auto") -> Whisper:
     folder = Path(folder)
     remedy = "copy it from the model that this one was trained from, or give another folder"
     if not (folder / "config.json").is_file():
-        raise UserError(f"{folder}: no config.json here, so no model saved by transformers; give the folder that holds one")
+        raise UserError(
+            f"{folder}: no config.json here, so no model saved by transformers; give the folder that holds one"
+        )
     kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
     if kind != "whisper":
-        raise UserError(f"{folder / 'config.json'}: model_type is {kind!r}, not 'whisper'; only a Whisper can be used here")
+        raise UserError(
+            f"{folder / 'config.json'}: model_type is {kind!r}, not 'whisper'; only a Whisper can be used here"
+        )
     if (folder / "adapter_config.json").is_file():
         raise UserError(f"{folder}: holds an adapter; merge it into its base model first (scripts/merge_lora.py)")
     weights = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")

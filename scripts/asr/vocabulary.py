@@ -52,7 +52,7 @@ def add_timestamps(tokenizer: WhisperTokenizer) -> None:
 def non_speech_tokens(tokenizer: WhisperTokenizer) -> list[int]:
     """Ids of brackets, notes and other signs that nobody speaks, as `whisper.tokenizer.non_speech_tokens` lists them."""
     signs = [*'"#()*+/:;<=>@[\\]^_`{|}~「」『』']
-    signs += "<< >> <<< >>> -- --- -( -[ (' (\" (( )) ((( ))) [[ ]] {{ }} ♪♪ ♪♪♪".split()
+    signs += ["<<", ">>", "<<<", ">>>", "--", "---", "-(", "-[", "('", '("', "((", "))", "(((", ")))", "[[", "]]", "{{", "}}", "♪♪", "♪♪♪"]
     notes = [*"♩♪♫♬♭♮♯"]  # of several tokens each; the first one stands for U+2640 to U+267F alone
 
     def encode(text: str) -> list[int]:

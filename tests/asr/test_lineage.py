@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
+
 from asr.lineage import sha256, write_lineage
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import WhisperFeatureExtractor
+from transformers.models.whisper.modeling_whisper import sinusoids
+
 from asr.errors import UserError
 from asr.model import allow_short_context, generation_config, load_whisper, new_whisper, save_whisper
 from asr.vocabulary import whisper_tokenizer
-from transformers import WhisperFeatureExtractor
-from transformers.models.whisper.modeling_whisper import sinusoids
 
 TINY = Path(__file__).parents[3] / "shared" / "data" / "whisper_tiny_config"
 
@@ -58,12 +59,19 @@ def test_encoder_positions_are_whispers_sinusoids(model):
 def test_configuration_is_that_of_whisper_tiny():
     ours = generation_config(whisper_tokenizer(80), decoder_layers=4, heads=6).to_dict()
     theirs = json.loads((TINY / "generation_config.json").read_text())
-    for key in theirs.keys() - {"transformers_version", "forced_decoder_ids", "alignment_heads", "max_initial_timestamp_index"}:
+    for key in theirs.keys() - {
+        "transformers_version",
+        "forced_decoder_ids",
+        "alignment_heads",
+        "max_initial_timestamp_index",
+    }:
         assert ours[key] == theirs[key], key
     assert ours.get("forced_decoder_ids") is None
     assert ours["alignment_heads"] == [[layer, head] for layer in (2, 3) for head in range(6)]
     config, tiny = small().config.to_dict(), json.loads((TINY / "config.json").read_text())
-    sizes = {"d_model", "num_hidden_layers"} | {f"{part}_{of}" for part in ("encoder", "decoder") for of in ("layers", "ffn_dim", "attention_heads")}
+    sizes = {"d_model", "num_hidden_layers"} | {
+        f"{part}_{of}" for part in ("encoder", "decoder") for of in ("layers", "ffn_dim", "attention_heads")
+    }
     for key in tiny.keys() & config.keys() - sizes - {"architectures", "transformers_version", "_name_or_path"}:
         assert config[key] == tiny[key], key
     features = json.loads((TINY / "preprocessor_config.json").read_text())
@@ -175,7 +183,9 @@ def test_lengths_that_do_not_fit_are_refused(short, frames):
 
 
 @pytest.mark.parametrize("frames", [200, 3000])
-@pytest.mark.parametrize("options", [{}, {"return_timestamps": True}, {"num_beams": 2}], ids=["greedy", "timestamps", "beam"])
+@pytest.mark.parametrize(
+    "options", [{}, {"return_timestamps": True}, {"num_beams": 2}], ids=["greedy", "timestamps", "beam"]
+)
 def test_generate_keeps_the_length_it_is_given(short, model, frames, options):
     features = torch.randn(2, 80, frames, generator=torch.Generator().manual_seed(0))
     lengths = []

@@ -1,8 +1,9 @@
 """openai-whisper's own tokenizer is the oracle."""
 
 import pytest
-from asr.vocabulary import TIMESTAMPS, non_speech_tokens, whisper_tokenizer
 from whisper.tokenizer import get_tokenizer
+
+from asr.vocabulary import TIMESTAMPS, non_speech_tokens, whisper_tokenizer
 
 TEXTS = [
     "Grüß Gott! Schalte das Licht im Wohnzimmer um 18:45 Uhr auf 30 % ein.",
@@ -55,7 +56,9 @@ def test_suppressed_signs_are_openais(pair):
 
 def test_timestamps_are_decoded_as_times(pair):
     tokenizer, _ = pair
-    ids = tokenizer.encode("<|startoftranscript|><|de|><|transcribe|><|0.00|> Guten Tag.<|1.98|>", add_special_tokens=False)
+    ids = tokenizer.encode(
+        "<|startoftranscript|><|de|><|transcribe|><|0.00|> Guten Tag.<|1.98|>", add_special_tokens=False
+    )
     assert len(ids) == 3 + 2 + len(tokenizer.encode(" Guten Tag.", add_special_tokens=False))
     assert tokenizer.decode(ids, decode_with_timestamps=True).endswith("<|0.00|> Guten Tag.<|1.98|>")
     assert tokenizer.decode(ids, skip_special_tokens=True) == " Guten Tag."

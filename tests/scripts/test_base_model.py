@@ -9,9 +9,10 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import base_model
 import pytest
 import torch
+
+import base_model
 from asr.errors import UserError
 from asr.model import load_whisper
 from asr.params import BaseModel
@@ -50,7 +51,9 @@ def hub(new):
                 else:
                     self.reply(200, files[self.path.split("/")[-1]], body)
             elif "/tree/" in self.path:
-                tree = [{"type": "file", "path": name, "size": len(data), "oid": blob(data)} for name, data in files.items()]
+                tree = [
+                    {"type": "file", "path": name, "size": len(data), "oid": blob(data)} for name, data in files.items()
+                ]
                 self.reply(200, json.dumps(tree).encode(), body)
             else:
                 names = ["pytorch_model.bin"] if name == "pickled" else list(files)
@@ -62,7 +65,12 @@ def hub(new):
 
         def reply(self, status, data, body, headers=()):
             self.send_response(status)
-            for key, value in {"Content-Length": len(data), "ETag": blob(data), "X-Repo-Commit": COMMIT, **dict(headers)}.items():
+            for key, value in {
+                "Content-Length": len(data),
+                "ETag": blob(data),
+                "X-Repo-Commit": COMMIT,
+                **dict(headers),
+            }.items():
                 self.send_header(key, str(value))
             self.end_headers()
             if body:
@@ -89,7 +97,9 @@ def fetch(model, endpoint, folder, revision=COMMIT):
     environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(folder / "cache"), "HF_TOKEN": TOKEN}
     environment.pop("HF_HUB_OFFLINE", None)
     script = REPOSITORY / "scripts" / "base_model.py"
-    done = subprocess.run([sys.executable, script], cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, script], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
     assert TOKEN not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done
