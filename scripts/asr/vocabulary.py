@@ -9,6 +9,7 @@ Nothing is downloaded. A tokenizer without the 1,501 timestamps would give every
 import base64
 import functools
 import importlib.util
+from itertools import pairwise
 from pathlib import Path
 
 from tokenizers import AddedToken
@@ -91,7 +92,7 @@ def _parts(ranks: dict[bytes, int], token: bytes) -> tuple[bytes, bytes]:
     """The two tokens that `token` is merged from: byte pair encoding with the ranks below its own."""
     parts = [bytes([byte]) for byte in token]
     while len(parts) > 2:
-        pairs = [ranks.get(left + right, len(ranks)) for left, right in zip(parts, parts[1:], strict=False)]
+        pairs = [ranks.get(left + right, len(ranks)) for left, right in pairwise(parts)]
         first = min(range(len(pairs)), key=pairs.__getitem__)
         parts[first : first + 2] = [parts[first] + parts[first + 1]]
     return parts[0], parts[1]

@@ -69,5 +69,5 @@ def test_without_git_the_commit_is_none(model, tmp_path, monkeypatch):
 
 
 def test_what_json_cannot_hold_is_refused(model, tmp_path):
-    with pytest.raises(TypeError, match="lineage.json"):
+    with pytest.raises(TypeError, match=r"lineage\.json"):
         lineage(tmp_path / "export", {"model": model}, {"x": object()})

@@ -127,7 +127,7 @@ def test_a_folders_weights_keep_values_and_dtype(new, tmp_path, dtype):
 def test_a_folder_that_is_not_there_or_empty_is_named(tmp_path):
     with pytest.raises(UserError, match="no such folder"):
         run(tmp_path / "out", source="folder", folder=tmp_path / "nowhere")
-    with pytest.raises(UserError, match="config.json"):
+    with pytest.raises(UserError, match=r"config\.json"):
         run(tmp_path / "out", source="folder", folder=tmp_path)
     assert not (tmp_path / "out").exists()
 
