@@ -9,6 +9,7 @@ Nothing is downloaded. A tokenizer without the 1,501 timestamps would give every
 import base64
 import functools
 import importlib.util
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def add_timestamps(tokenizer: WhisperTokenizer) -> None:
 def non_speech_tokens(tokenizer: WhisperTokenizer) -> list[int]:
     """Ids of brackets, notes and other signs that nobody speaks, as `whisper.tokenizer.non_speech_tokens` lists them."""
     signs = [*'"#()*+/:;<=>@[\\]^_`{|}~「」『』']
-    signs += ["<<", ">>", "<<<", ">>>", "--", "---", "-(", "-[", "('", '("', "((", "))", "(((", ")))", "[[", "]]", "{{", "}}", "♪♪", "♪♪♪"]
+    signs += re.findall(r"\S+", "<< >> <<< >>> -- --- -( -[ (' (\" (( )) ((( ))) [[ ]] {{ }} ♪♪ ♪♪♪")
     notes = [*"♩♪♫♬♭♮♯"]  # of several tokens each; the first one stands for U+2640 to U+267F alone
 
     def encode(text: str) -> list[int]:
