@@ -99,15 +99,15 @@ def sources_of(cache: FeatureCache, shares: dict[str, float], labeler: Labeler) 
 
 
 def evaluation_windows(cache: FeatureCache, sources: Sequence[str], limit: int) -> list[Window]:
-    """One full window an utterance, as runtimes hear it: at most `limit`, always the same, the longest texts first.
+    """One full window an utterance with a transcript, as runtimes hear it: at most `limit`, always the same, the longest texts first.
 
     Sorted by length, so that a batch decodes texts of like length and none waits for one long straggler.
     """
-    rows = [i for i, source in enumerate(cache.utterances["source"][:]) if source in sources]
+    texts = cache.utterances["text"][:]
+    rows = [i for i, source in enumerate(cache.utterances["source"][:]) if source in sources and texts[i]]
     if not rows:
-        raise UserError(f"{cache.folder}: no utterance of the sources {', '.join(sources)} to evaluate on")
+        raise UserError(f"{cache.folder}: no transcribed utterance of the sources {', '.join(sources)} to evaluate on")
     if len(rows) > limit:
         rows = sorted(np.random.default_rng(0).permutation(rows)[:limit].tolist())
-    texts = cache.utterances["text"][:]
     rows.sort(key=lambda i: -len(texts[i]))
     return [Window((Part(i, 0),), FULL_FRAMES, timestamps=False) for i in rows]

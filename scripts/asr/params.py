@@ -216,6 +216,8 @@ class TrainingSection(Section):
 class TrainGermanModel(TrainingSection):
     """Full-parameter training."""
 
+    ctc_weight: NonNegativeFloat = Field(description="weight of a CTC loss that teaches the encoder to spell; for random weights only, else 0")
+
 
 class Lora(Group):
     """LoRA (arXiv 2106.09685)."""
@@ -279,7 +281,7 @@ class Evaluation(Section):
 
     output_dir: Path = Field(description="folder to write: metrics.json, predictions.jsonl")
     audio_dir: Path = Field(description="prepare_audio's folder; its test split is judged on")
-    models: dict[str, Path] = Field(description="plain Whispers, by name, decoded by transformers")
+    models: dict[Annotated[str, Field(pattern=r"^[\w.-]+$")], Path] = Field(description="plain Whispers, by name, decoded by transformers")
     exports_dir: Path = Field(description="convert_to_faster's folder; each quantisation is decoded by faster-whisper")
     test_sets: list[str] = Field(description="sources to judge each model on", min_length=1)
     long_test_sets: list[str] = Field(description="sources of long recordings, decoded by faster-whisper's BatchedInferencePipeline alone")

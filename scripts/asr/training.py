@@ -26,6 +26,7 @@ from asr.callbacks import EventFiles, LogLines, on_terminal
 from asr.errors import UserError
 from asr.features import FeatureCache
 from asr.labels import IGNORED, Labeler
+from asr.loss import training_loss
 from asr.scoring import score
 from asr.windows import RankBatches, Shapes, plan_steps
 
@@ -59,11 +60,12 @@ class TrainingSettings:
     log_steps: int
     loader_workers: int
     windows: Shapes
+    ctc_weight: float = 0.0
 
     @classmethod
     def of(cls, values: dict) -> "TrainingSettings":
-        """From a mapping that holds a value for every field, and may hold more."""
-        chosen = {f.name: values[f.name] for f in fields(cls)}
+        """From a stage's parameters by name; those that are not the loop's are left out."""
+        chosen = {f.name: values[f.name] for f in fields(cls) if f.name in values}
         return cls(**chosen | {"windows": Shapes(**values["windows"])})
 
 
@@ -86,18 +88,12 @@ def accumulation_steps(settings: TrainingSettings, world: int) -> int:
     )
 
 
-def token_mean_loss(outputs, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None) -> torch.Tensor:
-    """Cross entropy summed over this micro-batch, divided by the tokens of the whole global batch."""
-    logits = outputs.logits.flatten(0, 1)  # [batch * tokens, vocabulary]
-    total = torch.nn.functional.cross_entropy(logits.float(), labels.flatten(), ignore_index=IGNORED, reduction="sum")
-    return total / (num_items_in_batch if num_items_in_batch is not None else labels.ne(IGNORED).sum())
-
-
 class WhisperTrainer(Seq2SeqTrainer):
     """`Seq2SeqTrainer` fed by planned windows, with an evaluation that decodes each row in its own language."""
 
     def __init__(self, *, batches: RankBatches, labeler: Labeler, **kwargs):
-        super().__init__(compute_loss_func=token_mean_loss, **kwargs)
+        super().__init__(**kwargs)
+        self.loss_is_scaled_for_ga = True  # by compute_loss: Trainer must not divide by the accumulation steps again
         self._batches, self._labeler = batches, labeler
 
     def get_train_dataloader(self) -> DataLoader:
@@ -110,6 +106,14 @@ class WhisperTrainer(Seq2SeqTrainer):
             persistent_workers=self.args.dataloader_num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """The model's mean over the labels of this micro-batch, weighed by its share of the global batch's labels."""
+        outputs = model(**inputs)
+        share = inputs["labels"].ne(IGNORED).sum() / num_items_in_batch
+        # Gradients are averaged over processes, where they should be added up.
+        loss = outputs.loss * share * self.args.world_size
+        return (loss, outputs) if return_outputs else loss
 
     def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None, **_):
         """Decode with the languages that the labels name, at most half as long again as the longest reference."""
@@ -169,7 +173,9 @@ def train(
     checkpoint = last_whole_checkpoint(run_dir)
     if checkpoint and arguments.process_index == 0:
         print(f"resuming from {checkpoint}", flush=True)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    whisper = model.get_base_model() if hasattr(model, "get_base_model") else model  # a peft model wraps it
+    with training_loss(whisper, labeler, settings.ctc_weight):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return _curves(trainer.state.log_history)
 
 

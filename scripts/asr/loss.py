@@ -1,0 +1,53 @@
+"""The training loss: cross entropy where something is taught, and CTC beside it for random weights.
+
+    with training_loss(model, labeler, ctc_weight=0.1):
+        model(input_features=…, decoder_input_ids=…, labels=…).loss
+
+Whisper's own forward projects every position onto all 51,865 tokens, padding and prompts too; that projection is more
+than half of a small model's step, and most of a large one's memory at the end. Here only the positions with a label
+are projected.
+"""
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import MethodType
+
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import WhisperForConditionalGeneration
+from transformers.modeling_outputs import Seq2SeqLMOutput
+
+from asr.ctc import CtcHead, ctc_loss
+from asr.labels import IGNORED, Labeler
+
+
+@contextmanager
+def training_loss(model: WhisperForConditionalGeneration, labeler: Labeler, ctc_weight: float) -> Iterator[None]:
+    """Within the block `model(…, labels=…)` returns the training loss, a mean over its own labels, and no logits.
+
+    The CTC head is a part of the model meanwhile, so that its weights are optimised, shared between processes and kept
+    in checkpoints like the others. Afterwards the model is a plain Whisper again.
+    """
+    plain = WhisperForConditionalGeneration.forward
+
+    @functools.wraps(plain)  # `generate` reads the signature
+    def forward(self, input_features=None, labels=None, **inputs):
+        if labels is None:  # `generate`
+            return plain(self, input_features, **inputs)
+        states = self.model(input_features, decoder_input_ids=inputs["decoder_input_ids"], use_cache=False)
+        taught = labels != IGNORED
+        logits = self.proj_out(states.last_hidden_state[taught]).float()  # [taught tokens, vocabulary]
+        loss = cross_entropy(logits, labels[taught])
+        if self.ctc_head is not None:
+            texts = [labeler.decode(row).encode() for row in labels.tolist()]
+            spelled = ctc_loss(self.ctc_head(states.encoder_last_hidden_state), texts)
+            loss = loss + ctc_weight * spelled / taught.sum()
+        return Seq2SeqLMOutput(loss=loss)
+
+    model.forward = MethodType(forward, model)
+    model.ctc_head = CtcHead(model.config.d_model) if ctc_weight else None
+    try:
+        yield
+    finally:
+        del model.forward, model.ctc_head
