@@ -22,14 +22,26 @@ def pytest_report_header() -> str:
 @pytest.fixture
 def repository(tmp_path, monkeypatch) -> Path:
     """A fresh clone without a virtual environment, an `.env` or any output. Paths in it hold a space."""
-    for name in ("BASE_DIR", "CACHE_DIR", "MODEL_DIR", "LOG_DIR", "CONFIG_DIR", "GPUS", "RECIPE", "MAKEFLAGS", "MAKELEVEL"):
+    for name in (
+        "BASE_DIR",
+        "CACHE_DIR",
+        "MODEL_DIR",
+        "LOG_DIR",
+        "CONFIG_DIR",
+        "GPUS",
+        "RECIPE",
+        "MAKEFLAGS",
+        "MAKELEVEL",
+    ):
         monkeypatch.delenv(name, raising=False)
     clone = tmp_path / "fresh clone"
     clone.mkdir()
     for name in ("Makefile", "dvc.yaml", "params.yaml", ".dvcignore", "requirements_training.txt", "constraints.txt"):
         shutil.copy(REPOSITORY / name, clone)
     for name in ("scripts", "recipes"):
-        shutil.copytree(REPOSITORY / name, clone / name, ignore=shutil.ignore_patterns("__pycache__", "outputs", "runs", "data"))
+        shutil.copytree(
+            REPOSITORY / name, clone / name, ignore=shutil.ignore_patterns("__pycache__", "outputs", "runs", "data")
+        )
     (clone / "recipes/common_voice_de/data").mkdir()
     (clone / ".dvc").mkdir()
     shutil.copy(REPOSITORY / ".dvc/config", clone / ".dvc")

@@ -61,7 +61,9 @@ def values_of(parameter) -> list[str]:
     """Every string below a parameter."""
     if isinstance(parameter, dict):
         parameter = list(parameter.values())
-    return [value for item in parameter for value in values_of(item)] if isinstance(parameter, list) else [str(parameter)]
+    return (
+        [value for item in parameter for value in values_of(item)] if isinstance(parameter, list) else [str(parameter)]
+    )
 
 
 def covers(dependency: str, path: str) -> bool:

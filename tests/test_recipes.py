@@ -32,7 +32,9 @@ def planned(folder: Path) -> list[str]:
     return re.findall(r"Running stage '(\w+)'", dvc(folder, "repro", "--dry", "--force-downstream"))
 
 
-@pytest.mark.parametrize(("recipe", "stages"), [(".", SAMPLE), ("recipes/german", REAL), ("recipes/common_voice_de", REAL)])
+@pytest.mark.parametrize(
+    ("recipe", "stages"), [(".", SAMPLE), ("recipes/german", REAL), ("recipes/common_voice_de", REAL)]
+)
 def test_a_fresh_clone_plans_every_stage_once(repository, recipe, stages):
     assert sorted(planned(repository / recipe)) == sorted(stages)
 
@@ -45,11 +47,15 @@ def reproduced(repository) -> Path:
     for name, stage in stages.items():
         metrics = [path for metric in stage.get("metrics", ()) for path in metric]
         for out in map(Path, [*stage["outs"], *metrics]):
-            files = [out] if out.suffix else [out / "made", *(path for path in wanted if path.suffix and out in path.parents)]
+            files = (
+                [out]
+                if out.suffix
+                else [out / "made", *(path for path in wanted if path.suffix and out in path.parents)]
+            )
             for file in files:
                 (repository / file).parent.mkdir(parents=True, exist_ok=True)
                 (repository / file).write_text(name)
-    dvc(repository, "commit", "--force")
+    dvc(repository, "commit", "--force", "dvc.yaml")
     assert planned(repository) == []
     return repository
 

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from asr.environment import load_environment, log_dir
@@ -83,10 +84,8 @@ def main(arguments: list[str]) -> int:
     if command:
         return run(command)
     print("Ctrl-C ends it", flush=True)
-    try:
+    with suppress(KeyboardInterrupt):
         signal.pause()
-    except KeyboardInterrupt:
-        pass
     return 0
 
 

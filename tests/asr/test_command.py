@@ -32,7 +32,11 @@ def run(stage: str, *flags: str, cwd: Path, **environment: str) -> tuple[int, st
     done = subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True)
     lines = done.stderr.splitlines(keepends=True)
     libraries = {line.rsplit("|", 1)[1].strip().split(".")[0] for line in lines if line.startswith("import time:")}
-    return done.returncode, done.stdout + "".join(line for line in lines if not line.startswith("import time:")), libraries
+    return (
+        done.returncode,
+        done.stdout + "".join(line for line in lines if not line.startswith("import time:")),
+        libraries,
+    )
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -73,7 +77,7 @@ def test_a_flag_overrides_the_file_for_this_run_and_leaves_the_rest(sample):
 
 
 def test_a_wrong_flag_is_named_with_its_value(sample):
-    with pytest.raises(UserError, match="--tolerance: .*got 'small'"):
+    with pytest.raises(UserError, match=r"--tolerance: .*got 'small'"):
         parse(MergeLora, ["--tolerance", "small"])
     with pytest.raises((UserError, SystemExit)):
         parse(MergeLora, ["--tolerence", "1"])
@@ -81,7 +85,9 @@ def test_a_wrong_flag_is_named_with_its_value(sample):
 
 def test_a_recipe_without_the_stage_says_so(sample):
     (sample / "params.yaml").write_text("merge_lora:\n")
-    with pytest.raises(UserError, match="params.yaml: merge_lora: no such section; this recipe does not have the stage"):
+    with pytest.raises(
+        UserError, match=r"params.yaml: merge_lora: no such section; this recipe does not have the stage"
+    ):
         parse(MergeLora, [])
 
 

@@ -28,7 +28,12 @@ def ask(tmp_path):
         done = subprocess.run(
             [sys.executable, *(question if question[0] == "-c" else ("-m", "asr.environment", *question))],
             cwd=cwd,
-            env={"PATH": os.environ["PATH"], "HOME": "/home/me", "PYTHONPATH": str(repository / "scripts"), **environment},
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": "/home/me",
+                "PYTHONPATH": str(repository / "scripts"),
+                **environment,
+            },
             capture_output=True,
             text=True,
         )
@@ -79,7 +84,9 @@ def test_unknown_recipe_lists_those_that_exist(ask):
 
 def test_the_hubs_cache_and_telemetry(ask):
     program = "import os; from asr.environment import load_environment as load; load(); print({})"
-    program = program.format("*(os.environ.get(n) for n in ('HF_HOME', 'HF_HUB_DISABLE_TELEMETRY', 'DVC_NO_ANALYTICS', 'HF_TOKEN'))")
+    program = program.format(
+        "*(os.environ.get(n) for n in ('HF_HOME', 'HF_HUB_DISABLE_TELEMETRY', 'DVC_NO_ANALYTICS', 'HF_TOKEN'))"
+    )
     assert ask("CACHE_DIR=/big\nHF_TOKEN=", "-c", program) == "/big/huggingface 1 1 None"
     assert ask("CACHE_DIR=/big\nHF_TOKEN=hf_x", "-c", program, HF_HOME="/own") == "/own 1 1 hf_x"
 

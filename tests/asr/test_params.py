@@ -50,9 +50,15 @@ def test_misspelt_parameter_is_named_with_the_right_one(changed):
 
 
 def test_misspelt_parameter_of_a_group_and_of_a_source(changed):
-    file, lines = changed(("full_share:", "ful_share:"), ("min_seconds:", "min_secs:"), ("noise: {corpus: common_voice, path", "noise: {corpus: common_voice, pth"))
+    file, lines = changed(
+        ("full_share:", "ful_share:"),
+        ("min_seconds:", "min_secs:"),
+        ("noise: {corpus: common_voice, path", "noise: {corpus: common_voice, pth"),
+    )
     found = "\n".join(mistakes(file))
-    assert f"{file}:{lines[0]}: train_german_model.windows.ful_share: unknown parameter; did you mean full_share?" in found
+    assert (
+        f"{file}:{lines[0]}: train_german_model.windows.ful_share: unknown parameter; did you mean full_share?" in found
+    )
     assert f"{file}:{lines[1]}: prepare_audio.min_secs: unknown parameter; did you mean min_seconds?" in found
     assert f"{file}:{lines[2]}: prepare_audio.sources.noise.pth: unknown parameter; did you mean path?" in found
     assert f"{file}:{lines[2]}: prepare_audio.sources.noise.path: missing; add it" in found
@@ -81,7 +87,11 @@ def test_wrong_value_is_named_with_what_is_allowed(changed, old, new, message):
 
 
 def test_unknown_section_and_every_mistake_at_once(changed):
-    file, _ = changed(("\nmerge_lora:", "\nmerge_lorra:"), ("batch_seconds: 120", "batch_seconds: -1"), ("beam_size: 5", "beam_size: five"))
+    file, _ = changed(
+        ("\nmerge_lora:", "\nmerge_lorra:"),
+        ("batch_seconds: 120", "batch_seconds: -1"),
+        ("beam_size: 5", "beam_size: five"),
+    )
     found = "\n".join(mistakes(file))
     assert "merge_lorra: unknown parameter; did you mean merge_lora?" in found
     assert "extract_features.batch_seconds: Input should be greater than 0, got -1" in found
@@ -89,7 +99,9 @@ def test_unknown_section_and_every_mistake_at_once(changed):
 
 
 def test_no_file_no_yaml_and_an_empty_section(tmp_path):
-    assert mistakes(tmp_path / "none.yaml")[0].endswith("no such file; run a stage in the folder that holds its params.yaml")
+    assert mistakes(tmp_path / "none.yaml")[0].endswith(
+        "no such file; run a stage in the folder that holds its params.yaml"
+    )
     (file := tmp_path / "params.yaml").write_text("a: [1\nb: 2")
     assert mistakes(file)[0].startswith(f"{file}: not YAML: ")
     file.write_text("merge_lora:\n")

@@ -57,7 +57,11 @@ def test_two_runs_cannot_write_the_same_folder(tmp_path):
     with output_folder(tmp_path / "stage") as folder:
         (folder / "file").write_text("first")
         other = subprocess.run(
-            [sys.executable, "-c", program], cwd=tmp_path, env={"PYTHONPATH": str(SCRIPTS)}, capture_output=True, text=True
+            [sys.executable, "-c", program],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(SCRIPTS)},
+            capture_output=True,
+            text=True,
         )
         assert "UserError: stage.partial: another run is writing it" in other.stderr
     assert contents(tmp_path) == {"stage/file": "first"}
