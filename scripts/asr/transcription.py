@@ -1,0 +1,179 @@
+"""Engines: from waveforms to transcripts, by transformers and by faster-whisper.
+
+    engine = Transformers(Path("outputs/merge_lora"), batch=16)
+    engine = FasterWhisper(Path("outputs/convert_to_faster/int8"), batch=16, beam_size=5, threads=2).default
+    for position, text in engine(waveforms, "de"): ...
+
+An engine is called with waveforms (float32 `[samples]`, 16 kHz) and the language that they are in (Whisper's code). It
+yields the position of a waveform and its transcript as it goes, not in order; it never guesses the language.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import ctranslate2
+import faster_whisper
+import numpy as np
+import torch
+
+from asr.audio import SAMPLE_RATE
+from asr.errors import UserError
+from asr.features import WINDOW_FRAMES, WINDOW_SAMPLES, compose, log_mels, mel_filters
+from asr.model import load_whisper
+
+Engine = Callable[[Sequence[np.ndarray], str], Iterator[tuple[int, str]]]
+
+# A model that rambles is stopped at what speech could hold: fast German has about 7 tokens a second, and Whisper's
+# decoder has room for 15 (448 in 30 s). Without it an untrained model writes 448 tokens for each word it hears.
+TOKENS_A_SECOND = 15
+EXTRA_TOKENS = 16  # a clip of one word has little but its word
+MOST_TOKENS = 224  # in openai-whisper (`sample_len`) and in CTranslate2 half of the decoder's 448 positions
+
+REALTIME_BATCH = 16  # RealtimeSTT's default `batch_size`
+
+# Whisper's own `generate` passes what the next version will refuse, and says so once a batch.
+logging.getLogger("transformers.generation").setLevel(logging.ERROR)
+
+
+def max_tokens(samples: int) -> int:
+    """The most text tokens that greedy decoding writes for a clip of so many samples."""
+    return min(int(samples / SAMPLE_RATE * TOKENS_A_SECOND) + EXTRA_TOKENS, MOST_TOKENS)
+
+
+class Transformers:
+    """A plain Whisper in transformers: greedy, without timestamps, each clip padded to 30 s.
+
+    On a GPU, if there is one, in float16, which OpenAI's weights come in; else on the CPU in float32.
+    """
+
+    def __init__(self, folder: Path, batch: int):
+        """`batch`: clips that are decoded at once. Raises `UserError` if the folder holds no Whisper."""
+        self._folder, self._batch = folder, batch
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._dtype = torch.float32 if self._device == "cpu" else torch.float16
+        self._model, self._tokenizer, _ = load_whisper(folder, dtype=self._dtype)
+        self._model.to(self._device).eval()
+        self._filters = mel_filters(folder)
+
+    @torch.inference_mode()
+    def __call__(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, str]]:
+        if f"<|{language}|>" not in self._model.generation_config.lang_to_id:
+            raise UserError(f"{self._folder}: the model does not know the language {language!r}")
+        end = self._tokenizer.eos_token_id
+        for positions in _batches(waveforms, self._batch):
+            clips = [waveforms[i] for i in positions]
+            features = torch.from_numpy(_windows(clips, self._filters, self._device))
+            written = self._model.generate(
+                features.to(self._device, self._dtype),
+                language=language,
+                task="transcribe",
+                return_timestamps=False,
+                num_beams=1,
+                do_sample=False,
+                max_new_tokens=max_tokens(len(clips[0])),
+            )
+            for position, clip, tokens in zip(positions, clips, written.tolist(), strict=True):
+                yield position, self._tokenizer.decode(_text_tokens(tokens, end, max_tokens(len(clip)))).strip()
+
+
+class FasterWhisper:
+    """A CTranslate2 folder, opened by faster-whisper as users do: the GPU if there is one, the precision it was saved in.
+
+    Its engines are ways to decode: `greedy`, `default`, `without_timestamps`, `batched`.
+    """
+
+    def __init__(self, folder: Path, batch: int, beam_size: int, threads: int):
+        """Raises `UserError` if faster-whisper cannot open the folder.
+
+        Args:
+            folder: model.bin, config.json, tokenizer.json, preprocessor_config.json.
+            batch: clips that `greedy` decodes at once.
+            beam_size: of the other three; faster-whisper's own default is 5.
+            threads: of the CPU.
+        """
+        ctranslate2.set_random_seed(0)  # faster-whisper samples where its beam search has failed
+        try:
+            self._model = faster_whisper.WhisperModel(str(folder), compute_type="default", cpu_threads=threads)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise UserError(f"{folder}: faster-whisper cannot open it; convert the model again: {error}") from error
+        self._folder, self._batch, self._beam_size = folder, batch, beam_size
+        self._filters = mel_filters(folder)
+
+    def greedy(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, str]]:
+        """Decodes as `Transformers` does, from the same features, so that only the conversion can make a difference.
+
+        faster-whisper's own `transcribe` pads the log-mel with zeros, where transformers pads the waveform.
+        """
+        tokenizer = self._model.hf_tokenizer
+        prompt = [self._token(f"<|{name}|>") for name in ("startoftranscript", language, "transcribe", "notimestamps")]
+        end = self._token("<|endoftext|>")
+        for positions in _batches(waveforms, self._batch):
+            clips = [waveforms[i] for i in positions]
+            features = ctranslate2.StorageView.from_array(_windows(clips, self._filters, "cpu"))
+            written = self._model.model.generate(
+                features,
+                [prompt] * len(clips),
+                beam_size=1,
+                max_length=2 * max_tokens(len(clips[0])),  # CTranslate2 halves it
+            )
+            for position, clip, result in zip(positions, clips, written, strict=True):
+                tokens = _text_tokens(result.sequences_ids[0], end, max_tokens(len(clip)))
+                yield position, tokenizer.decode(tokens).strip()
+
+    def default(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, str]]:
+        """faster-whisper's own defaults, the language given: timestamps, beam search, fallback to sampling."""
+        for position in _longest_first(waveforms):
+            yield position, self._transcribe(self._model, waveforms[position], language)
+
+    def without_timestamps(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, str]]:
+        """The defaults, but for `without_timestamps=True`."""
+        for position in _longest_first(waveforms):
+            yield position, self._transcribe(self._model, waveforms[position], language, without_timestamps=True)
+
+    def batched(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, str]]:
+        """As RealtimeSTT 1.1.2 calls faster-whisper: cut at silences, the pieces decoded together; for any length."""
+        pipeline = faster_whisper.BatchedInferencePipeline(self._model)
+        options = {"initial_prompt": None, "suppress_tokens": [-1], "vad_filter": True, "batch_size": REALTIME_BATCH}
+        for position in _longest_first(waveforms):
+            yield position, self._transcribe(pipeline, waveforms[position], language, **options)
+
+    def _transcribe(self, model, waveform: np.ndarray, language: str, **options) -> str:
+        self._token(f"<|{language}|>")
+        segments, _ = model.transcribe(waveform, language=language, beam_size=self._beam_size, **options)
+        return " ".join(segment.text.strip() for segment in segments)
+
+    def _token(self, token: str) -> int:
+        found = self._model.hf_tokenizer.token_to_id(token)
+        if found is None:
+            raise UserError(f"{self._folder}/tokenizer.json: the model does not know {token}")
+        return found
+
+
+def _longest_first(waveforms: Sequence[np.ndarray]) -> list[int]:
+    """What does not fit into memory fails at once, and the ETA errs on the safe side."""
+    return sorted(range(len(waveforms)), key=lambda i: -len(waveforms[i]))
+
+
+def _batches(waveforms: Sequence[np.ndarray], size: int) -> Iterator[list[int]]:
+    """Clips of like length together: none waits for the many words of another."""
+    order = _longest_first(waveforms)
+    if order and len(waveforms[order[0]]) > WINDOW_SAMPLES:
+        raise ValueError("a clip of over 30 s; only faster-whisper's own engines take it")
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def _windows(clips: list[np.ndarray], filters: np.ndarray, device: str) -> np.ndarray:
+    """float32 `[batch, mels, 3000]`."""
+    return np.stack([compose([(log_mel, 0)], WINDOW_FRAMES) for log_mel in log_mels(clips, filters, device)])
+
+
+def _text_tokens(tokens: list[int], end: int, limit: int) -> list[int]:
+    """What stands before the end; ids from the end on are control tokens and timestamps.
+
+    Cut to the clip's own limit, so that a transcript does not depend on its neighbours in the batch.
+    """
+    if end in tokens:
+        tokens = tokens[: tokens.index(end)]
+    return [token for token in tokens[:limit] if token < end]

@@ -1,0 +1,103 @@
+"""Engines on a small Whisper: transformers and CTranslate2 say the same, and no clip depends on its neighbours."""
+
+import numpy as np
+import pytest
+import torch
+from ctranslate2.converters import TransformersConverter
+from transformers import WhisperFeatureExtractor
+
+from asr.errors import UserError
+from asr.model import new_whisper, save_whisper
+from asr.transcription import FasterWhisper, Transformers, max_tokens
+from asr.vocabulary import whisper_tokenizer
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A Whisper from random weights, in transformers' form and as CTranslate2 float32; it rambles."""
+    folder = tmp_path_factory.mktemp("engines")
+    model = new_whisper(mels=80, width=32, heads=2, encoder_layers=1, decoder_layers=1, seed=0)
+    with torch.no_grad():  # larger weights, so that it says several words, and other ones for another clip
+        model.model.decoder.embed_positions.weight.mul_(50)
+        for part in (
+            model.model.decoder.layers[0].encoder_attn.v_proj,
+            model.model.decoder.layers[0].encoder_attn.out_proj,
+        ):
+            part.weight.mul_(10)
+    save_whisper(folder / "model", model, whisper_tokenizer(80), WhisperFeatureExtractor())
+    files = ["tokenizer.json", "preprocessor_config.json"]
+    TransformersConverter(str(folder / "model"), copy_files=files).convert(
+        str(folder / "float32"), quantization="float32"
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clips():
+    """Noise and hum of 0.2 to 0.9 s."""
+    rng = np.random.default_rng(0)
+    seconds = [0.5, 0.2, 0.9, 0.4]
+    noise = [rng.normal(0, 0.1, int(16000 * s)) for s in seconds]
+    return [(n + i * 0.1 * np.sin(np.arange(len(n)) * 0.05 * i)).astype(np.float32) for i, n in enumerate(noise)]
+
+
+@pytest.fixture(scope="module")
+def transformers(folders):
+    return Transformers(folders / "model", batch=2)
+
+
+@pytest.fixture(scope="module")
+def faster(folders):
+    return FasterWhisper(folders / "float32", batch=2, beam_size=2, threads=1)
+
+
+def texts(engine, clips, language="de") -> list[str]:
+    found = dict(engine(clips, language))
+    return [found[i] for i in range(len(clips))]
+
+
+def test_greedy_engines_give_the_same_transcripts(transformers, faster, clips):
+    said = texts(transformers, clips)
+    assert all(said)
+    assert len(set(said)) > 1
+    assert texts(faster.greedy, clips) == said
+
+
+def test_a_transcript_depends_on_its_clip_alone(folders, transformers, faster, clips):
+    said = texts(transformers, clips)
+    assert texts(transformers, clips[::-1]) == said[::-1]
+    assert texts(Transformers(folders / "model", batch=4), clips) == said
+    assert texts(faster.greedy, clips[2:]) == said[2:]
+
+
+def test_rambling_is_cut_at_what_speech_could_hold():
+    assert max_tokens(0) == 16
+    assert max_tokens(2 * 16000) == 46
+    assert max_tokens(30 * 16000) == 224
+
+
+def test_a_recording_without_speech_is_no_error(faster):
+    assert texts(faster.batched, [np.zeros(40 * 16000, np.float32)]) == [""]  # the voice filter leaves nothing
+
+
+def test_no_clips_no_texts(transformers, faster):
+    assert texts(transformers, []) == texts(faster.greedy, []) == texts(faster.batched, []) == []
+
+
+def test_greedy_engines_refuse_what_they_would_cut_off(transformers, faster):
+    long = [np.zeros(31 * 16000, np.float32)]
+    for engine in (transformers, faster.greedy):
+        with pytest.raises(ValueError, match="30 s"):
+            texts(engine, long)
+
+
+def test_an_unknown_language_is_named(transformers, faster, clips):
+    for engine in (transformers, faster.greedy, faster.default):
+        with pytest.raises(UserError, match="qq"):
+            texts(engine, clips, "qq")
+
+
+def test_a_folder_that_is_no_export_is_named(tmp_path):
+    (tmp_path / "model.bin").write_bytes(b"half a download")
+    with pytest.raises(UserError, match="faster-whisper cannot open it"):
+        FasterWhisper(tmp_path, batch=1, beam_size=1, threads=1)

@@ -1,0 +1,243 @@
+"""The whole stage on a made-up test set and a Whisper that says one sentence whatever it hears."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soxr
+import torch
+from ctranslate2.converters import TransformersConverter
+from datasets import Dataset
+from ruamel.yaml import YAML
+from transformers import WhisperFeatureExtractor
+
+import evaluation
+from asr.audio import encode_flac
+from asr.errors import UserError
+from asr.espeak import Espeak
+from asr.model import new_whisper, save_whisper
+from asr.params import Evaluation
+from asr.utterance import Utterance, columns
+from asr.vocabulary import whisper_tokenizer
+
+SENTENCE = "Schalte das Licht ein."
+SETS = {  # source: (seconds, reference) of each clip
+    "general": [(0.6, SENTENCE), (0.9, "Schalte das Licht aus."), (0.5, SENTENCE)],
+    "domain": [(0.7, "Rühre den Teig.")],
+}
+LONG = f"{SENTENCE} Wie spät ist es? Rühre den Teig mit dem Löffel."
+
+
+def teach(model, tokenizer) -> None:
+    """Teach the decoder one sentence, with timestamps and without, so that it stops: whatever it hears, it says this."""
+    control = [[50258, 50261, 50359, 50363], [50258, 50261, 50359]]
+    text = tokenizer.encode(SENTENCE, add_special_tokens=False)
+    start, end, stop = 50364, 50364 + 30, 50257
+    taught = [[*control[0], *text, stop, stop, stop], [*control[1], start, *text, end, stop]]
+    width = max(map(len, taught))
+    taught = torch.tensor([row + [stop] * (width - len(row)) for row in taught])
+    labels = taught[:, 1:].clone()
+    labels[:, :2] = -100
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(40):
+        heard = torch.randn(2, 4, model.config.d_model)  # in place of what the encoder says
+        logits = model(encoder_outputs=(heard,), decoder_input_ids=taught[:, :-1]).logits
+        torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """`model`, `exports/float32` and `audio/test`."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    tokenizer = whisper_tokenizer(80)
+    model = new_whisper(mels=80, width=32, heads=2, encoder_layers=1, decoder_layers=1, seed=0)
+    torch.manual_seed(0)
+    teach(model, tokenizer)
+    save_whisper(folder / "model", model, tokenizer, WhisperFeatureExtractor())
+    files = ["tokenizer.json", "preprocessor_config.json"]
+    TransformersConverter(str(folder / "model"), copy_files=files).convert(
+        str(folder / "exports/float32"), quantization="float32"
+    )
+    rng = np.random.default_rng(0)
+    clips = {
+        source: [(rng.normal(0, 0.1, int(16000 * s)), text) for s, text in items] for source, items in SETS.items()
+    }
+    spoken = soxr.resample(Espeak().speak(LONG, "de", 120, 50).astype(np.float32) / 32768, 22050, 16000)
+    clips["long"] = [(np.tile(np.pad(spoken, (0, 16000)), 6), " ".join([LONG] * 6))]
+    rows = [
+        Utterance(f"{source}/{i}", encode_flac(wave), text, "de", "x", source, source, "test", len(wave) / 16000).row()
+        for source, items in clips.items()
+        for i, (wave, text) in enumerate(items)
+    ]
+    write(folder / "audio", rows)
+    return folder
+
+
+def write(audio_dir: Path, rows: list[dict]) -> Path:
+    """prepare_audio's folder with these test utterances."""
+    Dataset.from_list(rows, features=columns()).save_to_disk(audio_dir / "saved")
+    (audio_dir / "test").mkdir()
+    next((audio_dir / "saved").glob("*.arrow")).rename(audio_dir / "test/00000.arrow")
+    return audio_dir
+
+
+def params(made, output_dir, **changed) -> Evaluation:
+    values = {
+        "output_dir": output_dir,
+        "audio_dir": made / "audio",
+        "models": {"base_model": made / "model"},
+        "exports_dir": made / "exports",
+        "test_sets": ["general", "domain"],
+        "long_test_sets": ["long"],
+        "batch": 2,
+        "beam_size": 2,
+        "gates": [
+            {"figure": "convert_to_faster/* general wer", "distance_to": "base_model general wer", "at_most": 0.0}
+        ],
+    }
+    return Evaluation(**values | changed)
+
+
+MISSED = [
+    {"figure": "base_model general wer", "at_most": 0.5},
+    {"figure": "base_model domain wer", "at_most": 0.5},
+    {"figure": "faster_whisper_batched/* long lost_sentences", "at_most": 1},
+]
+
+
+@pytest.fixture(scope="module")
+def done(made, tmp_path_factory):
+    """The stage's output and its error: two of three gates are missed."""
+    folder = tmp_path_factory.mktemp("done") / "outputs/evaluation"
+    with pytest.raises(UserError) as error:
+        evaluation.main(params(made, folder, gates=MISSED))
+    return folder, str(error.value)
+
+
+def test_metrics_have_every_model_on_every_test_set(done):
+    metrics = json.loads((done[0] / "metrics.json").read_text())
+    engines = ["convert_to_faster", "faster_whisper", "faster_whisper_without_timestamps"]
+    short = ["base_model", *(f"{name}/float32" for name in engines)]
+    assert list(metrics) == [*short, "faster_whisper_batched/float32"]
+    figures = {"wer", "cer", "words", "substitutions", "deletions", "insertions"}
+    for model in short:
+        assert list(metrics[model]) == ["general", "domain"]
+        assert all(set(found) == figures for found in metrics[model].values())
+    assert list(metrics["faster_whisper_batched/float32"]) == ["long"]
+    assert set(metrics["faster_whisper_batched/float32"]["long"]) == {*figures, "lost_sentences"}
+
+
+def test_figures_are_what_the_taught_sentence_makes_them(done):
+    """Every way to decode hears the same sentence: one word of twelve is wrong, and four for the other three words."""
+    metrics = json.loads((done[0] / "metrics.json").read_text())
+    for model in (
+        "base_model",
+        "convert_to_faster/float32",
+        "faster_whisper/float32",
+        "faster_whisper_without_timestamps/float32",
+    ):
+        general = metrics[model]["general"]
+        assert (general["words"], general["substitutions"], general["wer"]) == (12, 1, 1 / 12)
+        assert metrics[model]["domain"]["wer"] == 4 / 3
+    long = metrics["faster_whisper_batched/float32"]["long"]
+    assert long["words"] == 6 * 14
+    assert 6 <= long["lost_sentences"] < 18  # of 18: each piece of up to 30 s gives back one
+
+
+def test_predictions_add_up_to_the_metrics(done):
+    metrics = json.loads((done[0] / "metrics.json").read_text())
+    rows = [json.loads(line) for line in (done[0] / "predictions.jsonl").read_text().splitlines()]
+    assert len(rows) == 4 * 4 + 1
+    for model, test_sets in metrics.items():
+        for name, figures in test_sets.items():
+            own = [row for row in rows if (row["model"], row["test_set"]) == (model, name)]
+            assert [row["id"] for row in own] == [f"{name}/{i}" for i in range(len(own))]
+            for count in figures.keys() - {"wer", "cer"}:
+                assert sum(row[count] for row in own) == figures[count]
+    assert rows[1] | {"reference": "Schalte das Licht aus.", "hypothesis": SENTENCE, "substitutions": 1} == rows[1]
+
+
+def test_missed_gates_are_named_with_figure_and_limit_after_the_files_are_written(done):
+    folder, message = done
+    assert {path.name for path in folder.iterdir()} == {"metrics.json", "predictions.jsonl"}
+    assert message.startswith("2 of 3 gates missed:")
+    assert "base_model domain wer = 1.3333, at most 0.5" in message
+    assert "faster_whisper_batched/float32 long lost_sentences = " in message
+    assert "base_model general wer" not in message
+
+
+def test_run_by_dvc_a_missed_gate_is_exit_1_and_a_rerun_gives_the_same_bytes(made, done, tmp_path):
+    values = json.loads(params(made, Path("outputs/evaluation"), gates=MISSED).model_dump_json())
+    YAML().dump({"evaluation": values}, tmp_path / "params.yaml")
+    script = Path(evaluation.__file__)
+    run = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "error: 2 of 3 gates missed" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert "ok      base_model general wer = 0.0833, at most 0.5" in run.stdout
+    assert "MISSED  base_model domain wer" in run.stdout
+    for name in ("metrics.json", "predictions.jsonl"):
+        assert (tmp_path / "outputs/evaluation" / name).read_bytes() == (done[0] / name).read_bytes()
+
+
+def test_all_gates_passed_is_no_error_and_long_test_sets_may_be_absent(made, tmp_path, capsys):
+    evaluation.main(
+        params(
+            made,
+            tmp_path / "out",
+            test_sets=["domain"],
+            long_test_sets=[],
+            gates=[
+                {"figure": "convert_to_faster/* domain wer", "distance_to": "base_model domain wer", "at_most": 0.0},
+            ],
+        )
+    )
+    printed = capsys.readouterr().out
+    assert "ok      |convert_to_faster/float32 domain wer - base_model domain wer| = 0.0000, at most 0" in printed
+    assert "batched" not in printed
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"test_sets": ["general", "kitchen"], "gates": []},
+            "no utterance of source 'kitchen'; there are domain, general, long",
+        ),
+        ({"test_sets": ["long"], "gates": []}, "long/0: over 30 s; judge long among evaluation.long_test_sets"),
+        ({"models": {"tuned": Path("nowhere")}}, "nowhere: no such folder; .*evaluation.models.tuned"),
+        ({"exports_dir": Path("nowhere")}, "nowhere: no such folder; run the stage convert_to_faster"),
+        ({"audio_dir": Path("nowhere")}, "nowhere: no such folder; run the stage prepare_audio"),
+        (
+            {"gates": [{"figure": "base general wer", "at_most": 1}]},
+            "no base; there are base_model, convert_to_faster/float32",
+        ),
+        (
+            {"gates": [{"figure": "base_model general lost_sentences", "at_most": 1}]},
+            "no lost_sentences of base_model general",
+        ),
+    ],
+)
+def test_what_is_missing_is_named_before_the_work(made, tmp_path, changed, message):
+    with pytest.raises(UserError, match=message):
+        evaluation.main(params(made, tmp_path / "out", **changed))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_exports_folder_and_a_set_in_two_languages_are_named(made, tmp_path):
+    (tmp_path / "exports").mkdir()
+    with pytest.raises(UserError, match="no export in it"):
+        evaluation.main(params(made, tmp_path / "out", exports_dir=tmp_path / "exports"))
+    noise = encode_flac(np.zeros(8000, np.float32))
+    rows = [
+        Utterance(f"general/{code}", noise, "", code, "x", "general", "", "test", 0.5).row() for code in ("de", "ru")
+    ]
+    (tmp_path / "audio").mkdir()
+    audio_dir = write(tmp_path / "audio", rows)
+    with pytest.raises(UserError, match="several languages, de, ru"):
+        evaluation.main(params(made, tmp_path / "out", audio_dir=audio_dir, test_sets=["general"], long_test_sets=[]))
