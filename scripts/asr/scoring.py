@@ -32,7 +32,10 @@ def normalise(text: str) -> str:
 
 @dataclass(frozen=True)
 class Counts:
-    """What an alignment of words, or of characters, counts. `words` are the reference's: hits + substitutions + deletions."""
+    """What an alignment of words, or of characters, counts.
+
+    `words` are the reference's, and so hits + substitutions + deletions.
+    """
 
     words: int = 0
     substitutions: int = 0

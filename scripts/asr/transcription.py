@@ -78,7 +78,7 @@ class Transformers:
 
 
 class FasterWhisper:
-    """A CTranslate2 folder, opened by faster-whisper as users do: the GPU if there is one, the precision it was saved in.
+    """A CTranslate2 folder, opened by faster-whisper as users do: on the GPU if there is one, in the saved precision.
 
     Its engines are ways to decode: `greedy`, `default`, `without_timestamps`, `batched`.
     """
