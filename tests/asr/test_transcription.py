@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from ctranslate2.converters import TransformersConverter
+from faster_whisper import WhisperModel
 from transformers import WhisperFeatureExtractor
 
 from asr.errors import UserError
@@ -78,6 +79,18 @@ def test_rambling_is_cut_at_what_speech_could_hold():
 
 def test_a_recording_without_speech_is_no_error(faster):
     assert texts(faster.batched, [np.zeros(40 * 16000, np.float32)]) == [""]  # the voice filter leaves nothing
+
+
+def test_a_remembered_encoding_is_the_encoders(folders):
+    first, second = np.random.default_rng(0).normal(size=(2, 80, 3000)).astype(np.float32)
+    fresh, used = (FasterWhisper(folders / "float32", batch=2, beam_size=2, threads=1)._model for _ in range(2))
+    for window in (first, second, first):
+        plain = WhisperModel.encode(fresh, window)
+        assert np.array_equal(np.array(used.encode(window)), np.array(plain))
+    assert used.encode(first) is used.encode(first)
+    used.MOST_BYTES = 0
+    third = first + second
+    assert used.encode(third) is not used.encode(third)
 
 
 def test_no_clips_no_texts(transformers, faster):
