@@ -1,6 +1,6 @@
 """A synthetic German corpus, so that everything runs anywhere.
 
-In: nothing. Out: four folders in Common Voice's own layout, `<name>/de/{clips/*.mp3, train.tsv, dev.tsv, test.tsv, validated.tsv}`:
+In: nothing. Out: four folders in Common Voice's own layout, `<name>/de/{clips/*.flac, train.tsv, dev.tsv, test.tsv, validated.tsv}`:
 general (voice commands and questions), domain (the kitchen: other words, other voices), long (test only: recordings of
 several sentences with pauses) and noise (train only: nobody speaks, the sentence is empty). No sentence and no voice of a
 test or dev split occurs in another split, and each of their words occurs in training.
@@ -12,12 +12,10 @@ import csv
 import hashlib
 import random
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from asr.command import run_stage
-from asr.environment import workers
 from asr.errors import UserError
 from asr.params import SampleSpeech
 from asr.paths import output_folder
@@ -26,7 +24,10 @@ from asr.sentences import GENERAL, KITCHEN, Sentences, split_sentences, words
 COLUMNS = ["client_id", "path", "sentence", "up_votes", "down_votes", "age", "gender", "accent", "locale", "segment"]
 MIN_OCCURRENCES = 3  # of each word of an evaluation sentence in the training sentences
 # Variable bit rate is the encoder's fastest mode: 27 ms for 2 s of speech; this level is about 65 kbit/s.
-MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "VARIABLE", "compression_level": 0.3}
+FLAC = {
+    "format": "FLAC",
+    "subtype": "PCM_16",
+}  # Common Voice has MP3, which takes 50 ms a clip to encode, ten times as long
 MAX_MISSES = 5000  # drawn in a row without a sentence that may be used: the grammar is exhausted
 NOISES = ("silence", "white", "pink", "brown", "hum", "clicks")
 
@@ -43,7 +44,7 @@ class Clip:
 
     @property
     def file(self) -> str:
-        return f"common_voice_de_{self.corpus}_{self.split}_{self.number:05d}.mp3"
+        return f"common_voice_de_{self.corpus}_{self.split}_{self.number:05d}.flac"
 
     def random(self, seed: int) -> random.Random:
         """The clip's own source of randomness, so that its sound does not depend on the clips before it."""
@@ -132,7 +133,7 @@ def noise_clips(params: SampleSpeech) -> list[Clip]:
 
 
 def record(clips: list[Clip], folder: Path, seed: int) -> None:
-    """Write each clip's MP3. The encoder takes five times as long as the synthesiser, and runs beside it in threads."""
+    """Write each clip's recording."""
     import soundfile
 
     from asr.espeak import SAMPLE_RATE, Espeak
@@ -141,16 +142,9 @@ def record(clips: list[Clip], folder: Path, seed: int) -> None:
     espeak = Espeak()
     for corpus in {clip.corpus for clip in clips}:
         (folder / corpus / "de" / "clips").mkdir(parents=True)
-    with ThreadPoolExecutor(workers()) as pool:
-        pending = []
-        for clip in progress(clips, len(clips), "synthesising", "clip"):
-            samples = noise(clip, seed) if clip.corpus == "noise" else speech(clip, seed, espeak)
-            path = folder / clip.corpus / "de" / "clips" / clip.file
-            pending.append(pool.submit(soundfile.write, path, samples, SAMPLE_RATE, **MP3))
-            if len(pending) > 64:  # bounds the memory
-                pending.pop(0).result()
-        for future in pending:
-            future.result()
+    for clip in progress(clips, len(clips), "synthesising", "clip"):
+        samples = noise(clip, seed) if clip.corpus == "noise" else speech(clip, seed, espeak)
+        soundfile.write(folder / clip.corpus / "de" / "clips" / clip.file, samples, SAMPLE_RATE, **FLAC)
 
 
 def speech(clip: Clip, seed: int, espeak):
@@ -171,13 +165,13 @@ def speech(clip: Clip, seed: int, espeak):
 
 
 def noise(clip: Clip, seed: int):
-    """float32 [samples]: 1 to 10 s of the clip's kind of noise, its peak between -60 and -6 dB of full scale."""
+    """float32 [samples]: 1 to 5 s of the clip's kind of noise, its peak between -60 and -6 dB of full scale."""
     import numpy as np
 
     from asr.espeak import SAMPLE_RATE
 
     draw = clip.random(seed)
-    count = int(draw.uniform(1, 10) * SAMPLE_RATE)
+    count = int(draw.uniform(1, 5) * SAMPLE_RATE)
     rng = np.random.default_rng(draw.getrandbits(64))
     if clip.sound == "silence":
         return np.zeros(count, np.float32)

@@ -34,11 +34,15 @@ def load_adapter(model: WhisperForConditionalGeneration, folder: Path) -> PeftMo
         UserError: there is no adapter, or it does not fit the model.
     """
     if not (Path(folder) / "adapter_config.json").is_file():
-        raise UserError(f"{folder}: no adapter_config.json; give the folder of an adapter, such as outputs/finetune_whisper")
+        raise UserError(
+            f"{folder}: no adapter_config.json; give the folder of an adapter, such as outputs/finetune_whisper"
+        )
     try:
         return PeftModel.from_pretrained(model, str(folder))
     except (RuntimeError, ValueError) as error:
-        raise UserError(f"{folder}: the adapter does not fit the model; give the model that it was trained on: {error}") from None
+        raise UserError(
+            f"{folder}: the adapter does not fit the model; give the model that it was trained on: {error}"
+        ) from None
 
 
 @torch.no_grad()
@@ -58,6 +62,8 @@ def merge(adapted: PeftModel, batch: dict[str, torch.Tensor], tolerance: float) 
     merged = adapted.merge_and_unload()
     difference = (merged(**batch).logits - before).abs().max().item()
     if not difference <= tolerance:
-        raise UserError(f"merged logits differ from base + adapter by {difference:.1e}, more than tolerance: {tolerance:.1e}")
+        raise UserError(
+            f"merged logits differ from base + adapter by {difference:.1e}, more than tolerance: {tolerance:.1e}"
+        )
     print(f"largest difference of a logit between base + adapter and merged: {difference:.1e}")
     return merged

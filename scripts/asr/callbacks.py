@@ -1,5 +1,7 @@
 """What a training tells while it runs: lines in a log, curves in TensorBoard."""
 
+import importlib.util
+import os
 import sys
 import time
 from pathlib import Path
@@ -8,10 +10,27 @@ from torch.utils.tensorboard import SummaryWriter
 from transformers import TrainerCallback
 from transformers.integrations import TensorBoardCallback
 
+from asr.errors import UserError
+
 
 def on_terminal() -> bool:
     """Whether somebody is watching a bar move; a log gets plain lines instead."""
     return sys.stderr.isatty()
+
+
+def trackers() -> list[str]:
+    """Where curves go beside TensorBoard: Weights & Biases, if `.env` holds its key.
+
+    Raises:
+        UserError: the key is there and the package is not.
+    """
+    if "WANDB_API_KEY" not in os.environ:
+        return []
+    if importlib.util.find_spec("wandb") is None:
+        raise UserError(
+            "WANDB_API_KEY is set, but wandb is not installed: .venv/bin/pip install wandb, or clear the key"
+        )
+    return ["wandb"]
 
 
 class LogLines(TrainerCallback):
@@ -27,7 +46,9 @@ class LogLines(TrainerCallback):
         if "eval_wer" in logs:
             print(f"{step}  WER {logs['eval_wer']:.4f}  CER {logs['eval_cer']:.4f}", flush=True)
         elif "loss" in logs and not on_terminal():
-            print(f"{step}  loss {logs['loss']:.4f}  lr {logs['learning_rate']:.2e}  {self._left(state)} left", flush=True)
+            print(
+                f"{step}  loss {logs['loss']:.4f}  lr {logs['learning_rate']:.2e}  {self._left(state)} left", flush=True
+            )
 
     def _left(self, state) -> str:
         a_step = (time.monotonic() - self._started) / max(state.global_step - self._first, 1)

@@ -51,7 +51,9 @@ def parse(section: type[S], arguments: list[str]) -> S:
     except SettingsError as error:
         raise UserError(f"flags of {name}: {error}") from None
     except pydantic.ValidationError as error:
-        problems = [f"--{'.'.join(map(str, item['loc']))}: {item['msg']}, got {item['input']!r}" for item in error.errors()]
+        problems = [
+            f"--{'.'.join(map(str, item['loc']))}: {item['msg']}, got {item['input']!r}" for item in error.errors()
+        ]
         raise UserError("\n".join(problems)) from None
 
 

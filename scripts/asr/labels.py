@@ -115,7 +115,9 @@ class Labeler:
             taught.append(self.end)
         tokens = [*head, self.start, *taught]
         if len(tokens) - 1 > MAX_TOKENS:
-            raise ValueError(f"{len(tokens) - 1} tokens do not fit into the decoder's {MAX_TOKENS}: {segments[0].text!r}…")
+            raise ValueError(
+                f"{len(tokens) - 1} tokens do not fit into the decoder's {MAX_TOKENS}: {segments[0].text!r}…"
+            )
         labels = [IGNORED] * len(head) + taught
         return LabelSequence(decoder_input_ids=tokens[:-1], labels=labels)
 

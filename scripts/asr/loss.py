@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import MethodType
 
-import torch
 from torch.nn.functional import cross_entropy
 from transformers import WhisperForConditionalGeneration
 from transformers.modeling_outputs import Seq2SeqLMOutput

@@ -44,14 +44,18 @@ class Section(BaseSettings):
 class SampleSpeech(Section):
     """A synthetic German corpus in Common Voice's layout, spoken by espeak-ng."""
 
-    output_dir: Path = Field(description="folder to write: general/, domain/, long/ and noise/, each a Common Voice folder")
+    output_dir: Path = Field(
+        description="folder to write: general/, domain/, long/ and noise/, each a Common Voice folder"
+    )
     seed: NonNegativeInt = Field(description="decides sentences, voices, rates and pitches")
     train_clips: PositiveInt = Field(description="general domain: clips to train on")
     dev_clips: PositiveInt = Field(description="a domain: clips to choose the best checkpoint by")
     test_clips: PositiveInt = Field(description="a domain: clips to judge on, unseen sentences by unseen voices")
     domain_train_clips: PositiveInt = Field(description="second domain: clips to train on")
     train_voices: PositiveInt = Field(description="voices that speak the general training clips")
-    held_out_voices: PositiveInt = Field(description="voices for dev, as many again for test, and for the second domain's train, dev and test")
+    held_out_voices: PositiveInt = Field(
+        description="voices for dev, as many again for test, and for the second domain's train, dev and test"
+    )
     long_recordings: PositiveInt = Field(description="test recordings of several sentences each")
     long_sentences: PositiveInt = Field(description="sentences in a long recording")
     noise_clips: PositiveInt = Field(description="training clips of silence, noise and hum in which nobody speaks")
@@ -72,7 +76,9 @@ class NewModel(Group):
     width: PositiveInt = Field(description="d_model")
     heads: PositiveInt = Field(description="attention heads of a layer; divides width")
     encoder_layers: PositiveInt = Field(description="layers of the encoder")
-    decoder_layers: PositiveInt = Field(description="layers of the decoder; not 2, which whisper.cpp takes for a distilled model")
+    decoder_layers: PositiveInt = Field(
+        description="layers of the decoder; not 2, which whisper.cpp takes for a distilled model"
+    )
 
     @pydantic.model_validator(mode="after")
     def _check(self):
@@ -87,7 +93,9 @@ class BaseModel(Section):
     """The model that training starts from."""
 
     output_dir: Path = Field(description="folder to write: weights, configuration, tokenizer, preprocessor_config.json")
-    source: Literal["hub", "folder", "new"] = Field(description="where the model comes from; the parameter of that name says which")
+    source: Literal["hub", "folder", "new"] = Field(
+        description="where the model comes from; the parameter of that name says which"
+    )
     hub: HubModel | None = Field(default=None, description="for source: hub")
     folder: Path | None = Field(default=None, description="for source: folder; a Whisper saved by transformers")
     new: NewModel | None = Field(default=None, description="for source: new")
@@ -104,7 +112,9 @@ class Source(Group):
 
     language: Language = Field(description="Whisper's code of the language spoken")
     domain: str = Field(description="what the recordings are about; training and evaluation can tell domains apart")
-    max_seconds: PositiveFloat = Field(default=30.0, description="longer recordings are rejected; over 30 only for test sets")
+    max_seconds: PositiveFloat = Field(
+        default=30.0, description="longer recordings are rejected; over 30 only for test sets"
+    )
 
 
 class CommonVoiceSource(Source):
@@ -125,7 +135,9 @@ class HuggingFaceSource(Source):
     id: str = Field(description="owner/name, or a folder")
     revision: str = Field(default="main", description="commit hash on the Hub")
     configuration: str = Field(default="default", description="the data set's configuration")
-    splits: dict[Literal["train", "dev", "test"], str] = Field(description="our split: the data set's split, which may be sliced: train[:1%]")
+    splits: dict[Literal["train", "dev", "test"], str] = Field(
+        description="our split: the data set's split, which may be sliced: train[:1%]"
+    )
     audio_column: str = Field(default="audio", description="column of the audio")
     text_column: str = Field(default="text", description="column of the transcript")
     speaker_column: str = Field(default="", description="column of the speaker; empty: not told")
@@ -150,8 +162,12 @@ class PrepareAudio(Section):
     speaker_split: SpeakerSplit = Field(description="for sources with splits: speaker")
     model_dir: Path = Field(description="the base model's folder; its tokenizer.json counts a transcript's tokens")
     min_seconds: NonNegativeFloat = Field(description="shorter recordings are rejected")
-    min_peak: Share = Field(description="recordings with a transcript whose loudest sample is below this are rejected as silent")
-    max_tokens: PositiveInt = Field(description="transcripts of more text tokens are rejected; Whisper's decoder holds 448 with its own", le=444)
+    min_peak: Share = Field(
+        description="recordings with a transcript whose loudest sample is below this are rejected as silent"
+    )
+    max_tokens: PositiveInt = Field(
+        description="transcripts of more text tokens are rejected; Whisper's decoder holds 448 with its own", le=444
+    )
     shard_megabytes: PositiveInt = Field(description="size of an Arrow shard")
 
 
@@ -171,12 +187,16 @@ class ExtractFeatures(Section):
 class Windows(Group):
     """How utterances become the windows that the encoder hears (`asr/windows.py`)."""
 
-    full_share: Share = Field(description="share of the steps whose windows are padded to 30 s; the others are cut to the batch's longest")
+    full_share: Share = Field(
+        description="share of the steps whose windows are padded to 30 s; the others are cut to the batch's longest"
+    )
     full_batch: PositiveInt = Field(description="windows in such a step, over all devices")
     jitter_seconds: NonNegativeFloat = Field(description="up to so much silence is added to a cut context")
     packed_share: Share = Field(description="share of the windows of full steps that hold several utterances")
     packed_from: Share = Field(description="packing starts after this share of the training; 0 for pretrained weights")
-    gap_seconds: tuple[NonNegativeFloat, NonNegativeFloat] = Field(description="silence between packed utterances, drawn from this range")
+    gap_seconds: tuple[NonNegativeFloat, NonNegativeFloat] = Field(
+        description="silence between packed utterances, drawn from this range"
+    )
     timestamps_share: Share = Field(description="share of the windows taught with timestamps")
 
 
@@ -186,14 +206,18 @@ class TrainingSection(Section):
     output_dir: Path = Field(description="folder to write")
     model_dir: Path = Field(description="the model to start from")
     features_dir: Path = Field(description="extract_features' folder")
-    sources: dict[str, PositiveFloat] = Field(description="sources to train on, with the share of the utterances drawn from each", min_length=1)
+    sources: dict[str, PositiveFloat] = Field(
+        description="sources to train on, with the share of the utterances drawn from each", min_length=1
+    )
     eval_sources: list[str] = Field(description="sources whose dev split decides on the best checkpoint", min_length=1)
     eval_utterances: PositiveInt = Field(description="at most so many dev utterances, the same ones each time")
     seed: NonNegativeInt = Field(description="decides the order of the data and everything else that is drawn")
     steps: PositiveInt = Field(description="optimiser steps")
     global_batch: PositiveInt = Field(description="windows a step, over all devices and accumulation")
     device_batch: PositiveInt = Field(description="windows that a device holds at once; the rest is accumulated")
-    optimizer: Literal["adamw_torch", "adamw_torch_fused", "adafactor"] = Field(description="adafactor keeps almost no state: 8 bytes a weight less than AdamW")
+    optimizer: Literal["adamw_torch", "adamw_torch_fused", "adafactor"] = Field(
+        description="adafactor keeps almost no state: 8 bytes a weight less than AdamW"
+    )
     learning_rate: PositiveFloat = Field(description="peak")
     schedule: Literal["linear", "cosine", "constant_with_warmup"] = Field(description="what follows the warm-up")
     warmup_steps: NonNegativeInt = Field(description="steps of linear warm-up")
@@ -203,20 +227,26 @@ class TrainingSection(Section):
     eval_steps: PositiveInt = Field(description="steps between evaluations, which are also the checkpoints")
     eval_batch: PositiveInt = Field(description="windows that a device decodes at once")
     log_steps: PositiveInt = Field(description="steps between points of the loss curve")
-    loader_workers: NonNegativeInt = Field(description="processes a device that build batches; 0: the training process itself")
+    loader_workers: NonNegativeInt = Field(
+        description="processes a device that build batches; 0: the training process itself"
+    )
     windows: Windows = Field(description="how utterances become windows")
 
     @pydantic.model_validator(mode="after")
     def _check(self):
         if self.steps % self.eval_steps:
-            raise ValueError(f"steps: {self.steps} is not a multiple of eval_steps: {self.eval_steps}, so the last steps would not be judged")
+            raise ValueError(
+                f"steps: {self.steps} is not a multiple of eval_steps: {self.eval_steps}, so the last steps would not be judged"
+            )
         return self
 
 
 class TrainGermanModel(TrainingSection):
     """Full-parameter training."""
 
-    ctc_weight: NonNegativeFloat = Field(description="weight of a CTC loss that teaches the encoder to spell; for random weights only, else 0")
+    ctc_weight: NonNegativeFloat = Field(
+        description="weight of a CTC loss that teaches the encoder to spell; for random weights only, else 0"
+    )
 
 
 class Lora(Group):
@@ -225,7 +255,9 @@ class Lora(Group):
     rank: PositiveInt = Field(description="rank of the update of each matrix")
     alpha: PositiveFloat = Field(description="the update is scaled by alpha / rank")
     dropout: Share = Field(description="dropout on the adapter's input")
-    target_modules: list[Literal["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]] = Field(description="matrices that are adapted", min_length=1)
+    target_modules: list[Literal["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]] = Field(
+        description="matrices that are adapted", min_length=1
+    )
 
 
 class FinetuneWhisper(TrainingSection):
@@ -241,12 +273,16 @@ class MergeLora(Section):
     model_dir: Path = Field(description="the model that the adapter was trained on")
     lora_model: Path = Field(description="the adapter")
     features_dir: Path = Field(description="extract_features' folder; its dev utterances prove the merge")
-    tolerance: PositiveFloat = Field(description="largest difference of logits between base + adapter and the merged model")
+    tolerance: PositiveFloat = Field(
+        description="largest difference of logits between base + adapter and the merged model"
+    )
 
 
 # ---------------------------------------------------------------------------------------- exports and evaluation
 
-Quantization = Literal["float32", "float16", "bfloat16", "int16", "int8", "int8_float32", "int8_float16", "int8_bfloat16"]
+Quantization = Literal[
+    "float32", "float16", "bfloat16", "int16", "int8", "int8_float32", "int8_float16", "int8_bfloat16"
+]
 
 
 class ConvertToFaster(Section):
@@ -281,10 +317,14 @@ class Evaluation(Section):
 
     output_dir: Path = Field(description="folder to write: metrics.json, predictions.jsonl")
     audio_dir: Path = Field(description="prepare_audio's folder; its test split is judged on")
-    models: dict[Annotated[str, Field(pattern=r"^[\w.-]+$")], Path] = Field(description="plain Whispers, by name, decoded by transformers")
+    models: dict[Annotated[str, Field(pattern=r"^[\w.-]+$")], Path] = Field(
+        description="plain Whispers, by name, decoded by transformers"
+    )
     exports_dir: Path = Field(description="convert_to_faster's folder; each quantisation is decoded by faster-whisper")
     test_sets: list[str] = Field(description="sources to judge each model on", min_length=1)
-    long_test_sets: list[str] = Field(description="sources of long recordings, decoded by faster-whisper's BatchedInferencePipeline alone")
+    long_test_sets: list[str] = Field(
+        description="sources of long recordings, decoded by faster-whisper's BatchedInferencePipeline alone"
+    )
     batch: PositiveInt = Field(description="utterances that transformers decodes at once")
     beam_size: PositiveInt = Field(description="faster-whisper's beam; its own default is 5")
     gates: list[Gate] = Field(description="limits; a missed one fails the stage")
@@ -309,7 +349,9 @@ def read_params(path: Path) -> Params:
     try:
         values = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path.absolute()}: no such file; run a stage in the folder that holds its params.yaml") from None
+        raise UserError(
+            f"{path.absolute()}: no such file; run a stage in the folder that holds its params.yaml"
+        ) from None
     except YAMLError as error:
         raise UserError(f"{path}: not YAML: {error}") from None
     try:

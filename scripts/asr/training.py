@@ -22,7 +22,7 @@ from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from asr.batches import Collator, WindowDataset, evaluation_windows, sources_of
-from asr.callbacks import EventFiles, LogLines, on_terminal
+from asr.callbacks import EventFiles, LogLines, on_terminal, trackers
 from asr.errors import UserError
 from asr.features import FeatureCache
 from asr.labels import IGNORED, Labeler
@@ -30,10 +30,18 @@ from asr.loss import training_loss
 from asr.scoring import score
 from asr.windows import RankBatches, Shapes, plan_steps
 
-
 # Parameters that change how fast or where a training runs, not what comes out: a resumed run may change them.
 NOT_THE_EXPERIMENT = frozenset(
-    {"output_dir", "model_dir", "features_dir", "device_batch", "gradient_checkpointing", "eval_batch", "log_steps", "loader_workers"}
+    {
+        "output_dir",
+        "model_dir",
+        "features_dir",
+        "device_batch",
+        "gradient_checkpointing",
+        "eval_batch",
+        "log_steps",
+        "loader_workers",
+    }
 )
 
 
@@ -76,7 +84,9 @@ def accumulation_steps(settings: TrainingSettings, world: int) -> int:
         UserError: the step's windows cannot be dealt out evenly.
     """
     sizes = {"global_batch": settings.global_batch, "windows.full_batch": settings.windows.full_batch}
-    used = {name: size for name, size in sizes.items() if name == "windows.full_batch" or settings.windows.full_share < 1}
+    used = {
+        name: size for name, size in sizes.items() if name == "windows.full_batch" or settings.windows.full_share < 1
+    }
     for accumulation in range(1, max(used.values()) + 1):
         parts = accumulation * world
         if all(size % parts == 0 and size // parts <= settings.device_batch for size in used.values()):
@@ -231,7 +241,7 @@ def _arguments(settings: TrainingSettings, run_dir: Path) -> Seq2SeqTrainingArgu
         dataloader_num_workers=settings.loader_workers,
         remove_unused_columns=False,
         label_names=["labels"],
-        report_to=[],
+        report_to=trackers(),
         disable_tqdm=not on_terminal(),
     )
 

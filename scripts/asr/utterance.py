@@ -86,5 +86,7 @@ def load_split(folder: Path, split: str):
 
     shards = sorted((Path(folder) / split).glob("*.arrow"))
     if not shards:
-        raise UserError(f"{folder}/{split}: no utterances; see stats.json and rejected.jsonl of {folder} for where they went")
+        raise UserError(
+            f"{folder}/{split}: no utterances; see stats.json and rejected.jsonl of {folder} for where they went"
+        )
     return concatenate_datasets([Dataset.from_file(str(shard)) for shard in shards])

@@ -15,6 +15,7 @@ import numpy as np
 
 FULL_FRAMES = 3000  # 30 s at 100 frames a second
 FRAME_SECONDS = 0.01
+POOLED_STEPS = 16  # short steps whose utterances are sorted by length together
 
 
 @dataclass(frozen=True)
@@ -94,29 +95,48 @@ def plan_steps(sources: Sequence[Source], shapes: Shapes, steps: int, batch: int
     rng = np.random.default_rng(seed)
     streams = [_Stream(source, rng) for source in sources]
     shares = np.array([source.share for source in sources]) / sum(source.share for source in sources)
+    short_steps: list[list[_Placed]] = []
     for step in range(steps):
         full = rng.random() < shapes.full_share
-        packing = shapes.packed_share if full and step >= shapes.packed_from * steps else 0.0
-        drawn = rng.choice(len(streams), size=shapes.full_batch if full else batch, p=shares)
-        timed = rng.random(len(drawn)) < shapes.timestamps_share
-        packed = rng.random(len(drawn)) < packing
-        parts = [
-            _pack(streams[i], shapes, rng) if several else _single(streams[i])
-            for i, several in zip(drawn, packed, strict=True)
-        ]
-        frames = FULL_FRAMES if full else _cut_context([streams[i].source for i in drawn], parts, shapes, rng)
-        rows = [streams[i].source.rows for i in drawn]
+        if full:
+            packing = shapes.packed_share if step >= shapes.packed_from * steps else 0.0
+            drawn = rng.choice(len(streams), size=shapes.full_batch, p=shares)
+            placed = [_pack(streams[i], shapes, rng) if rng.random() < packing else _single(streams[i]) for i in drawn]
+            frames = FULL_FRAMES
+        else:
+            if not short_steps:
+                drawn = rng.choice(len(streams), size=POOLED_STEPS * batch, p=shares)
+                short_steps = _by_length([_single(streams[i]) for i in drawn], batch, rng)
+            placed = short_steps.pop()
+            frames = _cut_context(placed, shapes, rng)
+        timed = rng.random(len(placed)) < shapes.timestamps_share
         yield [
-            Window(tuple(Part(int(own[index]), offset) for index, offset in window), frames, bool(with_times))
-            for own, window, with_times in zip(rows, parts, timed, strict=True)
+            Window(tuple(Part(int(source.rows[index]), offset) for index, offset in parts), frames, bool(with_times))
+            for (source, parts), with_times in zip(placed, timed, strict=True)
         ]
 
 
-def _single(stream: _Stream) -> list[tuple[int, int]]:
-    return [(stream.take(), 0)]
+_Placed = tuple[Source, list[tuple[int, int]]]  # a source, and indices into it with their offsets in frames
 
 
-def _pack(stream: _Stream, shapes: Shapes, rng: np.random.Generator) -> list[tuple[int, int]]:
+def _single(stream: _Stream) -> _Placed:
+    return stream.source, [(stream.take(), 0)]
+
+
+def _length(placed: _Placed) -> int:
+    source, parts = placed
+    index, offset = parts[-1]
+    return offset + int(source.frames[index])
+
+
+def _by_length(pool: list[_Placed], batch: int, rng: np.random.Generator) -> list[list[_Placed]]:
+    """The pool as steps of like lengths, in random order: a step's context is cut to its longest, and all pay for it."""
+    pool = sorted(pool, key=_length)
+    batches = [pool[first : first + batch] for first in range(0, len(pool), batch)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def _pack(stream: _Stream, shapes: Shapes, rng: np.random.Generator) -> _Placed:
     """Utterances one after the other, with gaps, until the next does not fit into 30 s or into the decoder."""
     source = stream.source
     low, high = (seconds / FRAME_SECONDS for seconds in shapes.gap_seconds)
@@ -129,15 +149,14 @@ def _pack(stream: _Stream, shapes: Shapes, rng: np.random.Generator) -> list[tup
         tokens += int(source.tokens[index]) + 2  # its two timestamps
         fits = offset + source.frames[index] <= FULL_FRAMES and tokens <= shapes.max_tokens
         if parts and not (fits and source.languages[index] == source.languages[first]):
-            return parts
+            return source, parts
         parts.append((stream.take(), offset))
         offset += int(source.frames[index]) + int(rng.uniform(low, high))
 
 
-def _cut_context(sources: Sequence[Source], parts: Sequence, shapes: Shapes, rng: np.random.Generator) -> int:
+def _cut_context(placed: list[_Placed], shapes: Shapes, rng: np.random.Generator) -> int:
     """Frames that hold the longest utterance of the step, and a little silence, since runtimes end in silence too."""
-    longest = max(int(source.frames[window[0][0]]) for source, window in zip(sources, parts, strict=True))
-    frames = longest + int(rng.uniform(0, shapes.jitter_seconds) / FRAME_SECONDS)
+    frames = max(map(_length, placed)) + int(rng.uniform(0, shapes.jitter_seconds) / FRAME_SECONDS)
     return min(frames + frames % 2, FULL_FRAMES)
 
 

@@ -6,7 +6,14 @@ from asr.labels import IGNORED, MAX_TOKENS, Labeler
 from asr.utterance import Segment
 from asr.vocabulary import whisper_tokenizer
 
-TEXTS = ["Schalte das Licht aus!", "Größe, Maß und Übel – „schön“.", "Привет, мир", "안녕하세요", "3,5 % für 10 €", "🙂 ja"]
+TEXTS = [
+    "Schalte das Licht aus!",
+    "Größe, Maß und Übel – „schön“.",
+    "Привет, мир",
+    "안녕하세요",
+    "3,5 % für 10 €",
+    "🙂 ja",
+]
 
 
 @pytest.fixture(scope="module")
@@ -101,13 +108,14 @@ def test_several_segments_in_pairs_of_timestamps(labeler):
 def test_a_text_has_the_same_tokens_with_and_without_timestamps(labeler):
     segments = [Segment(0, 1, "Licht an."), Segment(1, 2, "Licht aus.")]
     texts = [
-        [t for t in labeler.encode(segments, "de", timestamps=timed).labels if t < labeler.end] for timed in (False, True)
+        [t for t in labeler.encode(segments, "de", timestamps=timed).labels if t < labeler.end]
+        for timed in (False, True)
     ]
     assert texts[0] == texts[1]
 
 
 def test_times_that_run_backwards_are_refused(labeler):
-    with pytest.raises(ValueError, match="backwards at 0.50 s: 'zwei'"):
+    with pytest.raises(ValueError, match=r"backwards at 0\.50 s: .zwei."):
         labeler.encode([Segment(0, 1, "eins"), Segment(0.5, 2, "zwei")], "de", timestamps=True)
 
 
@@ -138,6 +146,9 @@ def test_counts_are_what_is_encoded(labeler):
 def test_128_mels_have_one_language_more():
     from whisper.tokenizer import get_tokenizer
 
-    labeler, oracle = Labeler(whisper_tokenizer(128)), get_tokenizer(multilingual=True, num_languages=100, language="yue")
+    labeler, oracle = (
+        Labeler(whisper_tokenizer(128)),
+        get_tokenizer(multilingual=True, num_languages=100, language="yue"),
+    )
     assert labeler.language("yue") == oracle.language_token
     assert (labeler.no_speech, labeler.timestamp_begin) == (oracle.no_speech, oracle.timestamp_begin)

@@ -18,7 +18,9 @@ SHAPES = Shapes(
 
 def settings(**changes):
     names = TrainingSettings.__dataclass_fields__
-    return TrainingSettings(**dict.fromkeys(names) | {"global_batch": 16, "device_batch": 16, "windows": SHAPES} | changes)
+    return TrainingSettings(
+        **dict.fromkeys(names) | {"global_batch": 16, "device_batch": 16, "windows": SHAPES} | changes
+    )
 
 
 @pytest.mark.parametrize(
@@ -30,7 +32,9 @@ def test_accumulation_fills_devices_evenly(world, device_batch, expected):
 
 @pytest.mark.parametrize(("world", "device_batch"), [(3, 16), (8, 16), (1, 1)])
 def test_a_batch_that_cannot_be_dealt_out_is_refused(world, device_batch):
-    with pytest.raises(UserError, match=f"global_batch: 16 and windows.full_batch: 4 cannot be dealt out evenly to {world}"):
+    with pytest.raises(
+        UserError, match=f"global_batch: 16 and windows.full_batch: 4 cannot be dealt out evenly to {world}"
+    ):
         accumulation_steps(settings(device_batch=device_batch), world)
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from asr.windows import FULL_FRAMES, RankBatches, Shapes, Source, plan_steps
+from asr.windows import FULL_FRAMES, POOLED_STEPS, RankBatches, Shapes, Source, plan_steps
 
 
 def make_source(size=50, share=1.0, languages=("de",), first_row=0, seed=3):
@@ -36,10 +36,24 @@ def test_a_plan_is_a_function_of_its_seed():
     assert plan(seed=5) != plan(seed=6)
 
 
+def heard(steps):
+    return [part.utterance for windows in steps for window in windows for part in window.parts]
+
+
 def test_each_utterance_comes_once_before_any_comes_again():
-    heard = [part.utterance for windows in plan() for window in windows for part in window.parts]
-    for first in range(0, len(heard) - 50, 50):
-        assert len(set(heard[first : first + 50])) == 50
+    order = heard(plan(full_share=1.0))
+    for first in range(0, len(order) - 50, 50):
+        assert len(set(order[first : first + 50])) == 50
+    times = Counter(heard(plan(full_share=0.0, steps=2 * POOLED_STEPS)))  # short steps are sorted, a pool at a time
+    assert len(times) == 50 and max(times.values()) - min(times.values()) <= 1
+
+
+def test_short_steps_hold_utterances_of_like_lengths():
+    source = make_source(size=500)
+    frames = [windows[0].frames for windows in plan([source], full_share=0.0, jitter_seconds=0.0)]
+    unsorted = np.random.default_rng(0).choice(source.frames, (60, 8)).max(axis=1)
+    assert np.mean(frames) < 0.75 * np.mean(unsorted)
+    assert len(set(np.sign(np.diff(frames)))) > 1  # not from the shortest to the longest
 
 
 def test_steps_are_full_or_cut_to_their_longest():
@@ -47,7 +61,7 @@ def test_steps_are_full_or_cut_to_their_longest():
     for windows in plan([source]):
         frames = {window.frames for window in windows}
         assert len(frames) == 1
-        longest = max(source.frames[window.parts[0].utterance] for window in windows)
+        longest = max(source.frames[window.parts[-1].utterance] for window in windows)
         if frames == {FULL_FRAMES}:
             assert len(windows) == 4
         else:
@@ -88,7 +102,9 @@ def test_shares_are_kept():
     from_second = np.mean([window.parts[0].utterance >= 1000 for window in windows])
     assert from_second == pytest.approx(0.25, abs=0.03)
     assert np.mean([window.timestamps for window in windows]) == pytest.approx(0.5, abs=0.03)
-    assert np.mean([step[0].frames == FULL_FRAMES for step in plan(steps=400, full_share=0.25)]) == pytest.approx(0.25, abs=0.06)
+    assert np.mean([step[0].frames == FULL_FRAMES for step in plan(steps=400, full_share=0.25)]) == pytest.approx(
+        0.25, abs=0.06
+    )
 
 
 def test_an_utterance_of_thirty_seconds_is_a_window_of_its_own():

@@ -54,20 +54,25 @@ def tiny_recipe(tiny_inputs, tmp_path):
 
 
 @pytest.fixture
-def run_script(tiny_recipe):
+def command_of(tiny_recipe):
+    """The command and the environment of a stage, as dvc.yaml starts a training."""
+
+    def command(script: str, *flags: str, processes: int = 1) -> tuple[list[str], dict[str, str]]:
+        launch, script = REPOSITORY / "scripts/asr/launch.py", REPOSITORY / f"scripts/{script}.py"
+        # One thread, so that sums are taken in one order whatever the number of processes.
+        machine = {"OMP_NUM_THREADS": "1", "LOG_DIR": str(tiny_recipe / "runs"), "GPUS": str(processes)}
+        return [sys.executable, "-P", str(launch), str(script), *flags], os.environ | machine
+
+    return command
+
+
+@pytest.fixture
+def run_script(tiny_recipe, command_of):
     """Run a stage in the tiny recipe as DVC does; returns the finished process, its output as text."""
 
     def run(script: str, *flags: str, processes: int = 1, check: bool = True, **variables: str):
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-        # One thread, so that sums are taken in one order whatever the number of processes.
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "LOG_DIR": str(tiny_recipe / "runs")} | variables
-        done = subprocess.run(
-            [*command, str(REPOSITORY / "scripts" / f"{script}.py"), *flags],
-            cwd=tiny_recipe,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
+        command, environment = command_of(script, *flags, processes=processes)
+        done = subprocess.run(command, cwd=tiny_recipe, env=environment | variables, capture_output=True, text=True)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 

@@ -4,12 +4,8 @@ import csv
 import os
 import signal
 import subprocess
-import sys
-import time
 
 import pytest
-
-from conftest import REPOSITORY
 
 
 def losses(recipe, folder="train_german_model"):
@@ -27,12 +23,10 @@ def test_one_device_two_devices_and_accumulation_are_one_experiment(tiny_recipe,
     assert losses(tiny_recipe, "accumulated") == pytest.approx(one, rel=1e-4)
 
 
-def test_killed_and_run_again_it_ends_with_the_same_weights(tiny_recipe, run_script):
+def test_killed_and_run_again_it_ends_with_the_same_weights(tiny_recipe, run_script, command_of):
     run_script("train_german_model", "--output_dir", "outputs/uninterrupted", LOG_DIR=str(tiny_recipe / "other"))
 
-    script = str(REPOSITORY / "scripts/train_german_model.py")
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "LOG_DIR": str(tiny_recipe / "runs")}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", script]
+    command, environment = command_of("train_german_model")
     process = subprocess.Popen(
         command, cwd=tiny_recipe, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
