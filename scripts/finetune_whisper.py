@@ -11,33 +11,28 @@ from asr.params import FinetuneWhisper
 
 
 def main(params: FinetuneWhisper) -> None:
-    from asr.adapter import add_lora
-    from asr.features import FeatureCache
+    from asr.adapter import add_lora, save_adapter
     from asr.model import allow_short_context, load_whisper
-    from asr.paths import output_folder, run_folder
-    from asr.training import (
-        NOT_THE_EXPERIMENT,
-        TrainingSettings,
-        is_first_process,
-        remove_checkpoints,
-        save_curves,
-        train,
-    )
+    from asr.paths import run_folder
+    from asr.training import NOT_THE_EXPERIMENT, TrainingSettings, train
 
     model, tokenizer, _ = load_whisper(params.model_dir, dtype="float32")
     allow_short_context(model)
     adapted = add_lora(model, **params.lora.model_dump(), seed=params.seed)
-    caches = [FeatureCache(params.features_dir, split) for split in ("train", "dev")]
-    inputs = [params.model_dir / "model.safetensors", *params.features_dir.glob("*/utterances.arrow")]
-    run_dir = run_folder("finetune_whisper", params.model_dump(mode="json", exclude=NOT_THE_EXPERIMENT), inputs)
-
-    curves = train(adapted, tokenizer, *caches, TrainingSettings.of(params.model_dump()), run_dir)
-
-    if is_first_process():
-        with output_folder(params.output_dir) as folder:
-            adapted.save_pretrained(folder)
-            save_curves(folder, curves)
-        remove_checkpoints(run_dir)
+    train(
+        adapted,
+        tokenizer,
+        params.features_dir,
+        TrainingSettings.of(params.model_dump()),
+        run_dir=run_folder(
+            "finetune_whisper",
+            params.model_dump(mode="json", exclude=NOT_THE_EXPERIMENT),
+            params.model_dir,
+            params.features_dir,
+        ),
+        deliver=lambda folder: save_adapter(adapted, folder),
+        output_dir=params.output_dir,
+    )
 
 
 if __name__ == "__main__":

@@ -12,31 +12,26 @@ from asr.params import TrainGermanModel
 
 
 def main(params: TrainGermanModel) -> None:
-    from asr.features import FeatureCache
     from asr.model import allow_short_context, load_whisper, save_whisper
-    from asr.paths import output_folder, run_folder
-    from asr.training import (
-        NOT_THE_EXPERIMENT,
-        TrainingSettings,
-        is_first_process,
-        remove_checkpoints,
-        save_curves,
-        train,
-    )
+    from asr.paths import run_folder
+    from asr.training import NOT_THE_EXPERIMENT, TrainingSettings, train
 
     model, tokenizer, feature_extractor = load_whisper(params.model_dir, dtype="float32")
     allow_short_context(model)
-    caches = [FeatureCache(params.features_dir, split) for split in ("train", "dev")]
-    inputs = [params.model_dir / "model.safetensors", *params.features_dir.glob("*/utterances.arrow")]
-    run_dir = run_folder("train_german_model", params.model_dump(mode="json", exclude=NOT_THE_EXPERIMENT), inputs)
-
-    curves = train(model, tokenizer, *caches, TrainingSettings.of(params.model_dump()), run_dir)
-
-    if is_first_process():
-        with output_folder(params.output_dir) as folder:
-            save_whisper(folder, model, tokenizer, feature_extractor)
-            save_curves(folder, curves)
-        remove_checkpoints(run_dir)
+    train(
+        model,
+        tokenizer,
+        params.features_dir,
+        TrainingSettings.of(params.model_dump()),
+        run_dir=run_folder(
+            "train_german_model",
+            params.model_dump(mode="json", exclude=NOT_THE_EXPERIMENT),
+            params.model_dir,
+            params.features_dir,
+        ),
+        deliver=lambda folder: save_whisper(folder, model, tokenizer, feature_extractor),
+        output_dir=params.output_dir,
+    )
 
 
 if __name__ == "__main__":

@@ -27,6 +27,13 @@ def add_lora(
     return get_peft_model(model, config)
 
 
+def save_adapter(adapted: PeftModel, folder: Path) -> None:
+    """Write the adapter's weights and configuration; the same adapter gives the same bytes."""
+    config = adapted.peft_config["default"]
+    config.target_modules = sorted(config.target_modules)  # peft holds a set, whose order changes from run to run
+    adapted.save_pretrained(folder)
+
+
 def load_adapter(model: WhisperForConditionalGeneration, folder: Path) -> PeftModel:
     """`model` with the adapter of `folder`.
 

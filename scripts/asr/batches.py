@@ -31,10 +31,7 @@ class WindowDataset(Dataset):
         rows = [self._cache.utterances[part.utterance] for part in window.parts]
         spoken = [s for row, part in zip(rows, window.parts, strict=True) for s in _segments(row, part)]
         parts = [(self._cache.log_mel(part.utterance), part.offset) for part in window.parts]
-        try:
-            sequence = self._labeler.encode(spoken, rows[0]["language"], timestamps=window.timestamps)
-        except ValueError as error:
-            raise UserError(f"utterance {rows[0]['id']}: {error}") from error
+        sequence = self._labeler.encode(spoken, rows[0]["language"], timestamps=window.timestamps)
         return {
             "input_features": compose(parts, window.frames),
             "decoder_input_ids": sequence.decoder_input_ids,

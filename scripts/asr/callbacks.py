@@ -1,5 +1,6 @@
-"""What a training tells while it runs: lines in a log, curves in TensorBoard."""
+"""What a training tells: lines in a log and curves in TensorBoard while it runs, the curves as files when it has ended."""
 
+import csv
 import importlib.util
 import os
 import sys
@@ -12,14 +13,20 @@ from transformers.integrations import TensorBoardCallback
 
 from asr.errors import UserError
 
+# A curve's columns: what the trainer logs, and what they are called in the file.
+CURVES = {
+    "loss": {"loss": "loss", "learning_rate": "learning_rate", "grad_norm": "grad_norm"},
+    "wer": {"eval_wer": "wer", "eval_cer": "cer"},
+}
+
 
 def on_terminal() -> bool:
     """Whether somebody is watching a bar move; a log gets plain lines instead."""
     return sys.stderr.isatty()
 
 
-def trackers() -> list[str]:
-    """Where curves go beside TensorBoard: Weights & Biases, if `.env` holds its key.
+def trackers(run_dir: Path) -> list[str]:
+    """Where curves go beside TensorBoard: Weights & Biases, if `.env` holds its key; its own files go into `run_dir`.
 
     Raises:
         UserError: the key is there and the package is not.
@@ -30,6 +37,7 @@ def trackers() -> list[str]:
         raise UserError(
             "WANDB_API_KEY is set, but wandb is not installed: .venv/bin/pip install wandb, or clear the key"
         )
+    os.environ.setdefault("WANDB_DIR", str(run_dir))
     return ["wandb"]
 
 
@@ -70,3 +78,13 @@ class EventFiles(TensorBoardCallback):
         if state.is_world_process_zero:
             self.tb_writer = SummaryWriter(log_dir=str(self._folder), purge_step=state.global_step + 1)
             super().on_train_begin(args, state, control, **kwargs)
+
+
+def save_curves(folder: Path, history: list[dict]) -> None:
+    """A trainer's `log_history` as `loss.csv` and `wer.csv`, which `dvc plots show` draws."""
+    for name, columns in CURVES.items():
+        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["step", *columns.values()])
+            rows = (row for row in history if next(iter(columns)) in row)
+            writer.writerows([row["step"], *(row.get(column) for column in columns)] for row in rows)

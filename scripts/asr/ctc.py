@@ -36,7 +36,7 @@ def ctc_loss(log_probabilities: torch.Tensor, texts: Sequence[bytes]) -> torch.T
     lengths = torch.tensor([len(text) for text in texts])
     return nn.functional.ctc_loss(
         log_probabilities.transpose(0, 1),
-        torch.tensor(list(b"".join(texts)), dtype=torch.long),
+        torch.tensor(list(b"".join(texts)), dtype=torch.long, device=log_probabilities.device),
         input_lengths=torch.full_like(lengths, log_probabilities.shape[1]),
         target_lengths=lengths,
         blank=BLANK,

@@ -45,7 +45,7 @@ def training_loss(model: WhisperForConditionalGeneration, labeler: Labeler, ctc_
         return Seq2SeqLMOutput(loss=loss)
 
     model.forward = MethodType(forward, model)
-    model.ctc_head = CtcHead(model.config.d_model) if ctc_weight else None
+    model.ctc_head = CtcHead(model.config.d_model).to(model.device) if ctc_weight else None
     try:
         yield
     finally:

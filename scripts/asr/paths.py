@@ -25,7 +25,7 @@ def output_folder(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
-    with _only_writer(partial):
+    with only_writer(partial):
         try:
             for left in partial.iterdir():
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
@@ -39,7 +39,7 @@ def output_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _only_writer(folder: Path) -> Iterator[None]:
+def only_writer(folder: Path) -> Iterator[None]:
     """Make `folder` and lock it: two runs that write into one folder would give one broken output that looks whole."""
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -73,9 +73,11 @@ def fingerprint(*parts: object) -> str:
     return digest.hexdigest()[:16]
 
 
-def run_folder(stage: str, values: dict, inputs: list[Path]) -> Path:
+def run_folder(stage: str, values: dict, model_dir: Path, features_dir: Path) -> Path:
     """Where a training keeps checkpoints and TensorBoard's events: `runs/<stage>/<hash of its params and data>/`.
 
     A resume can so never mix two experiments. `values` leaves out what does not change the result.
     """
-    return log_dir() / stage / fingerprint(values, *inputs)
+    weights = sorted(path for path in model_dir.iterdir() if path.suffix in (".safetensors", ".bin"))
+    utterances = sorted(features_dir.glob("*/utterances.arrow"))
+    return log_dir() / stage / fingerprint(values, *weights, *utterances)

@@ -1,7 +1,7 @@
 """Training: one loop for every way to train, on one device or many.
 
-In: a model, feature caches, `TrainingSettings`. Out: the model with the weights of its best checkpoint (by word error
-rate), and the curves. What the loop gets right where the usual recipe does not:
+In: a model, the feature cache, `TrainingSettings`. Out: a folder with the best checkpoint (by word error rate) and the
+curves. What the loop gets right where the usual recipe does not:
 
 - The loss is the mean over the tokens of the *global* batch. transformers 5 believes that Whisper's own loss does that
   and skips its division by the accumulation steps, so that gradients grow with them.
@@ -9,11 +9,11 @@ rate), and the curves. What the loop gets right where the usual recipe does not:
 - The windows of a step are decided before they are dealt to devices, so GPUS changes the speed and not the experiment.
 """
 
-import csv
-import json
 import os
-import shutil
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -22,11 +22,13 @@ from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from asr.batches import Collator, WindowDataset, evaluation_windows, sources_of
-from asr.callbacks import EventFiles, LogLines, on_terminal, trackers
+from asr.callbacks import EventFiles, LogLines, on_terminal, save_curves, trackers
+from asr.checkpoints import last_whole_checkpoint, remove_checkpoints
 from asr.errors import UserError
 from asr.features import FeatureCache
-from asr.labels import IGNORED, Labeler
+from asr.labels import IGNORED, MAX_TOKENS, Labeler
 from asr.loss import training_loss
+from asr.paths import only_writer, output_folder
 from asr.scoring import score
 from asr.windows import RankBatches, Shapes, plan_steps
 
@@ -102,9 +104,9 @@ class WhisperTrainer(Seq2SeqTrainer):
     """`Seq2SeqTrainer` fed by planned windows, with an evaluation that decodes each row in its own language."""
 
     def __init__(self, *, batches: RankBatches, labeler: Labeler, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(compute_metrics=self._error_rates, **kwargs)
         self.loss_is_scaled_for_ga = True  # by compute_loss: Trainer must not divide by the accumulation steps again
-        self._batches, self._labeler = batches, labeler
+        self._batches, self.labeler = batches, labeler
 
     def get_train_dataloader(self) -> DataLoader:
         """Batches of this rank; not `accelerator.prepare`d, since the plan has dealt them out already."""
@@ -126,10 +128,8 @@ class WhisperTrainer(Seq2SeqTrainer):
         return (loss, outputs) if return_outputs else loss
 
     def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None, **_):
-        """Decode with the languages that the labels name, at most half as long again as the longest reference."""
-        labels = inputs["labels"]
-        languages = [self._labeler.language_of(token) for token in labels[:, 0].tolist()]
-        longest = min(labels.shape[1] * 3 // 2 + 8, 440)
+        """Decode each row in the language that its labels name, at most half as long again as the longest reference."""
+        languages = [self.labeler.language_of(token) for token in inputs["labels"][:, 0].tolist()]
         return super().prediction_step(
             model,
             inputs,
@@ -137,56 +137,80 @@ class WhisperTrainer(Seq2SeqTrainer):
             ignore_keys,
             language=languages,
             task="transcribe",
-            max_new_tokens=longest,
+            max_new_tokens=min(self.eval_dataset.longest * 3 // 2 + 8, MAX_TOKENS - 8),
         )
+
+    def _error_rates(self, prediction) -> dict[str, float]:
+        # Processes fill up the last batch with rows that they have had already.
+        rows = slice(len(self.eval_dataset))
+        hypotheses, references = (
+            [self.labeler.decode(tokens) for tokens in array[rows].tolist()]
+            for array in (prediction.predictions, prediction.label_ids)
+        )
+        rates = score(references, hypotheses)
+        return {"wer": rates["wer"], "cer": rates["cer"]}
 
 
 def train(
     model,
     tokenizer,
-    train_cache: FeatureCache,
-    dev_cache: FeatureCache,
+    features_dir: Path,
     settings: TrainingSettings,
     run_dir: Path,
-) -> dict[str, list[dict]]:
-    """Train `model` in place, resuming from the last whole checkpoint of `run_dir` if there is one.
+    deliver: Callable[[Path], None],
+    output_dir: Path,
+) -> None:
+    """Train `model` in place, resuming from the last whole checkpoint of `run_dir` if there is one, and deliver it.
 
     Args:
         model: a Whisper, or a peft model around one; it ends with the best checkpoint's weights.
+        features_dir: what extract_features wrote.
         run_dir: checkpoints and TensorBoard's events; only this experiment's.
-
-    Returns:
-        The curves: `{"loss": [{"step", "loss", "learning_rate", "grad_norm"}…], "wer": [{"step", "wer", "cer"}…]}`.
+        deliver: writes the trained model into a folder; called in the first process alone.
+        output_dir: that folder; the curves are put beside the model.
     """
-    labeler = Labeler(tokenizer)
     arguments = _arguments(settings, run_dir)
+    if arguments.n_gpu > 1:
+        raise UserError("one process sees several GPUs; start with `make train GPUS=2`, torchrun or accelerate launch")
+    first = arguments.process_index == 0
+    with only_writer(run_dir) if first else nullcontext():
+        trainer = _trainer(model, tokenizer, features_dir, settings, arguments)
+        checkpoint = last_whole_checkpoint(run_dir)
+        if checkpoint and first:
+            print(f"resuming from {checkpoint}", flush=True)
+        whisper = model.get_base_model() if hasattr(model, "get_base_model") else model  # a peft model wraps it
+        with training_loss(whisper, trainer.labeler, settings.ctc_weight):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.accelerator.wait_for_everyone()  # all have read the best checkpoint
+        if first:
+            with output_folder(output_dir) as folder:
+                deliver(folder)
+                save_curves(folder, trainer.state.log_history)
+            remove_checkpoints(run_dir)
+
+
+def _trainer(model, tokenizer, features_dir: Path, settings: TrainingSettings, arguments) -> WhisperTrainer:
+    labeler = Labeler(tokenizer)
+    train_cache, dev_cache = (FeatureCache(features_dir, split) for split in ("train", "dev"))
+    sources = sources_of(train_cache, settings.sources, labeler)
     accumulation = accumulation_steps(settings, arguments.world_size)
     arguments.gradient_accumulation_steps = accumulation
-    sources = sources_of(train_cache, settings.sources, labeler)
-    rank, world = arguments.process_index, arguments.world_size
 
     def plan():
         return plan_steps(sources, settings.windows, settings.steps, settings.global_batch, settings.seed)
 
     trainer = WhisperTrainer(
-        batches=RankBatches(plan, settings.steps, accumulation, rank, world),
+        batches=RankBatches(plan, settings.steps, accumulation, arguments.process_index, arguments.world_size),
         labeler=labeler,
         model=model,
         args=arguments,
         train_dataset=WindowDataset(train_cache, labeler),
         eval_dataset=_EvaluationSet(dev_cache, labeler, settings),
         data_collator=Collator(tokenizer.eos_token_id),
-        compute_metrics=lambda prediction: _error_rates(prediction, labeler),
-        callbacks=[LogLines(), EventFiles(run_dir)],
+        callbacks=[LogLines(), EventFiles(Path(arguments.output_dir))],
     )
     trainer.remove_callback(PrinterCallback)
-    checkpoint = last_whole_checkpoint(run_dir)
-    if checkpoint and arguments.process_index == 0:
-        print(f"resuming from {checkpoint}", flush=True)
-    whisper = model.get_base_model() if hasattr(model, "get_base_model") else model  # a peft model wraps it
-    with training_loss(whisper, labeler, settings.ctc_weight):
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    return _curves(trainer.state.log_history)
+    return trainer
 
 
 class _EvaluationSet(WindowDataset):
@@ -195,6 +219,11 @@ class _EvaluationSet(WindowDataset):
     def __init__(self, cache: FeatureCache, labeler: Labeler, settings: TrainingSettings):
         super().__init__(cache, labeler)
         self._windows = evaluation_windows(cache, settings.eval_sources, settings.eval_utterances)
+
+    @cached_property
+    def longest(self) -> int:
+        """Tokens of the longest label sequence."""
+        return max(len(self[i]["labels"]) for i in range(len(self)))
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -205,7 +234,7 @@ class _EvaluationSet(WindowDataset):
 
 def _arguments(settings: TrainingSettings, run_dir: Path) -> Seq2SeqTrainingArguments:
     gpu = torch.cuda.is_available()
-    bf16 = gpu and torch.cuda.is_bf16_supported()
+    bf16 = gpu and torch.cuda.is_bf16_supported(including_emulation=False)
     return Seq2SeqTrainingArguments(
         output_dir=str(run_dir),
         seed=settings.seed,
@@ -241,59 +270,6 @@ def _arguments(settings: TrainingSettings, run_dir: Path) -> Seq2SeqTrainingArgu
         dataloader_num_workers=settings.loader_workers,
         remove_unused_columns=False,
         label_names=["labels"],
-        report_to=trackers(),
+        report_to=trackers(run_dir),
         disable_tqdm=not on_terminal(),
     )
-
-
-def _error_rates(prediction, labeler: Labeler) -> dict[str, float]:
-    hypotheses = [labeler.decode(row) for row in prediction.predictions.tolist()]
-    references = [labeler.decode(row) for row in prediction.label_ids.tolist()]
-    rates = score(references, hypotheses)
-    return {"wer": rates["wer"], "cer": rates["cer"]}
-
-
-def last_whole_checkpoint(run_dir: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; a half-written one is deleted.
-
-    The trainer writes `trainer_state.json` last, so a checkpoint without one that can be read was cut off.
-    """
-    checkpoints = sorted(Path(run_dir).glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    for checkpoint in reversed(checkpoints):
-        try:
-            state = json.loads((checkpoint / "trainer_state.json").read_text())
-            if f"checkpoint-{state['global_step']}" == checkpoint.name:
-                return checkpoint
-        except (OSError, ValueError, KeyError):
-            pass
-        shutil.rmtree(checkpoint, ignore_errors=True)
-    return None
-
-
-def save_curves(folder: Path, curves: dict[str, list[dict]]) -> None:
-    """`loss.csv` and `wer.csv`, for `dvc plots`; TensorBoard has the same curves while training runs."""
-    for name, rows in curves.items():
-        with (folder / f"{name}.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-
-
-def is_first_process() -> bool:
-    """Whether this is the process that writes: the only one, or rank 0 under torchrun."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-def remove_checkpoints(run_dir: Path) -> None:
-    """Delete the checkpoints of a training that has delivered its model; TensorBoard's events stay."""
-    for checkpoint in Path(run_dir).glob("checkpoint-*"):
-        shutil.rmtree(checkpoint)
-
-
-def _curves(history: list[dict]) -> dict[str, list[dict]]:
-    losses = [row for row in history if "loss" in row]
-    rates = [row for row in history if "eval_wer" in row]
-    return {
-        "loss": [{key: row.get(key) for key in ("step", "loss", "learning_rate", "grad_norm")} for row in losses],
-        "wer": [{"step": row["step"], "wer": row["eval_wer"], "cer": row["eval_cer"]} for row in rates],
-    }

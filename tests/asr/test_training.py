@@ -1,14 +1,12 @@
 """The traps of the training loop, each with a test that fails when its cure is taken out."""
 
-import json
-
 import pytest
 import torch
 
 from asr.batches import Collator
 from asr.errors import UserError
 from asr.labels import IGNORED
-from asr.training import TrainingSettings, accumulation_steps, last_whole_checkpoint
+from asr.training import TrainingSettings, accumulation_steps
 from asr.windows import Shapes
 
 SHAPES = Shapes(
@@ -38,6 +36,13 @@ def test_a_batch_that_cannot_be_dealt_out_is_refused(world, device_batch):
         accumulation_steps(settings(device_batch=device_batch), world)
 
 
+def test_only_batches_that_are_used_must_be_dealt_out():
+    from dataclasses import replace
+
+    assert accumulation_steps(settings(global_batch=15, windows=replace(SHAPES, full_share=0.0)), 3) == 1
+    assert accumulation_steps(settings(global_batch=7, windows=replace(SHAPES, full_share=1.0)), 4) == 1
+
+
 def test_padding_is_neither_read_as_text_nor_taught():
     examples = [
         {"input_features": torch.zeros(80, 10).numpy(), "decoder_input_ids": [1, 2, 3], "labels": [2, 3, 9]},
@@ -47,15 +52,3 @@ def test_padding_is_neither_read_as_text_nor_taught():
     assert batch["decoder_input_ids"].tolist() == [[1, 2, 3], [1, 9, 9]]
     assert batch["labels"].tolist() == [[2, 3, 9], [9, IGNORED, IGNORED]]
     assert batch["input_features"].shape == (2, 80, 10)
-
-
-def test_a_checkpoint_cut_off_is_passed_over_and_deleted(tmp_path):
-    for step, state in ((4, {"global_step": 4}), (8, {"global_step": 8}), (12, None)):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        if state:
-            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(json.dumps(state))
-    (tmp_path / "checkpoint-16").mkdir()
-    (tmp_path / "checkpoint-16" / "trainer_state.json").write_text('{"global_step": 1')
-    assert last_whole_checkpoint(tmp_path).name == "checkpoint-8"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-4", "checkpoint-8"]
-    assert last_whole_checkpoint(tmp_path / "nothing") is None

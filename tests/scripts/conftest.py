@@ -1,6 +1,7 @@
 """A recipe small enough to train in seconds: a Whisper of width 16, and features of noise with German labels."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -77,3 +78,19 @@ def run_script(tiny_recipe, command_of):
         return done
 
     return run
+
+
+@pytest.fixture
+def kill_at(tiny_recipe, command_of):
+    """Start a stage and kill all its processes, as `kill -9` does, when it prints a line that begins so."""
+
+    def kill(line_start: str, script: str, *flags: str) -> None:
+        command, environment = command_of(script, *flags)
+        process = subprocess.Popen(
+            command, cwd=tiny_recipe, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        assert any(line.startswith(line_start) for line in process.stdout)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    return kill

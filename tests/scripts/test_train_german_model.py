@@ -1,9 +1,6 @@
 """Training as DVC starts it: the same experiment on any number of devices, and none lost to a kill."""
 
 import csv
-import os
-import signal
-import subprocess
 
 import pytest
 
@@ -23,18 +20,10 @@ def test_one_device_two_devices_and_accumulation_are_one_experiment(tiny_recipe,
     assert losses(tiny_recipe, "accumulated") == pytest.approx(one, rel=1e-4)
 
 
-def test_killed_and_run_again_it_ends_with_the_same_weights(tiny_recipe, run_script, command_of):
+def test_killed_and_run_again_it_ends_with_the_same_weights(tiny_recipe, run_script, kill_at):
     run_script("train_german_model", "--output_dir", "outputs/uninterrupted", LOG_DIR=str(tiny_recipe / "other"))
 
-    command, environment = command_of("train_german_model")
-    process = subprocess.Popen(
-        command, cwd=tiny_recipe, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    for line in process.stdout:
-        if line.startswith("step 6/8"):
-            os.killpg(process.pid, signal.SIGKILL)
-            break
-    process.wait()
+    kill_at("step 6/8", "train_german_model")
     assert not (tiny_recipe / "outputs/train_german_model").exists()
 
     again = run_script("train_german_model")
