@@ -75,7 +75,7 @@ def download(model: str, revision: str) -> Path:
         raise UserError(f"base_model.hub.revision: {model} has no commit {revision}; {remedy}") from error
     except errors.HFValidationError as error:
         raise UserError(f"base_model.hub.id: {error}") from error
-    except (errors.HTTPError, OSError) as error:
+    except (errors.HTTPError, OSError, RuntimeError) as error:  # hf-xet, which fetches the weights, raises the last
         if getattr(error, "errno", None) == errno.ENOSPC:
             raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -14,8 +14,7 @@ from asr.command import run_stage
 from asr.errors import UserError
 from asr.params import ConvertToFaster
 from asr.paths import output_folder, require_folder
-
-WHISPER_SIZES = {51864, 51865, 51866}  # English only; multilingual; with Cantonese
+from asr.whisper_shape import ENGLISH_VOCABULARY_SIZE, SAMPLE_RATE, VOCABULARY_SIZES
 
 
 def main(params: ConvertToFaster) -> None:
@@ -23,40 +22,45 @@ def main(params: ConvertToFaster) -> None:
         params.model_dir, "scripts/merge_lora.py makes it, or convert_to_faster.model_dir names another"
     )
 
-    from asr.lineage import write_lineage
+    from asr.lineage import sha256, write_lineage
 
     check(model_dir)
+    inputs = {"model": sha256(model_dir)}
     with output_folder(params.output_dir) as folder:
         for quantization in dict.fromkeys(params.quantizations):
             export = folder / quantization
             convert(model_dir, export, quantization)
             open_once(export)
-            write_lineage(export, inputs={"model": model_dir}, params={"quantization": quantization})
+            write_lineage(export, inputs, params={"quantization": quantization})
             megabytes = (export / "model.bin").stat().st_size / 1e6
             print(f"{params.output_dir / quantization}: {megabytes:.1f} MB, opened by faster-whisper", flush=True)
 
 
 def check(model_dir: Path) -> None:
     """Refuse what would convert without an error and then run wrongly."""
-    from asr.model import load_whisper
+    from asr.model import load_without_weights
 
-    model, tokenizer, _ = load_whisper(model_dir)
-    size = model.config.vocab_size
+    config, tokenizer, _ = load_without_weights(model_dir)
+    size, sizes = config.vocab_size, (ENGLISH_VOCABULARY_SIZE, *VOCABULARY_SIZES.values())
     # By the last token too: with one added token a model of 51865 has the size of one with Cantonese.
-    if size not in WHISPER_SIZES or len(tokenizer) != size or tokenizer.convert_ids_to_tokens(size - 1) != "<|30.00|>":
+    if size not in sizes or len(tokenizer) != size or tokenizer.convert_ids_to_tokens(size - 1) != "<|30.00|>":
         raise UserError(
             f"{model_dir}: the model has {size} tokens, its tokenizer {len(tokenizer)}, and these are not Whisper's own, "
-            "which are 51864, 51865 or 51866 and end with <|30.00|>; faster-whisper takes every token above them for a "
-            "timestamp, so train without added tokens (a domain can be named in the prompt)"
+            f"which are {', '.join(map(str, sizes))} and end with <|30.00|>; faster-whisper takes every token above them "
+            "for a timestamp, so train without added tokens (a domain can be named in the prompt)"
         )
 
 
 def convert(model_dir: Path, export: Path, quantization: str) -> None:
     from ctranslate2.converters import TransformersConverter
+    from safetensors import SafetensorError
 
     # Without preprocessor_config.json faster-whisper computes 80 mel bins, which a model with 128 refuses.
     converter = TransformersConverter(str(model_dir), copy_files=["tokenizer.json", "preprocessor_config.json"])
-    converter.convert(str(export), quantization=quantization)
+    try:
+        converter.convert(str(export), quantization=quantization)
+    except (RuntimeError, SafetensorError, ValueError) as error:
+        raise UserError(f"{model_dir}: cannot be converted; make or copy the model again: {error}") from error
 
 
 def open_once(export: Path) -> None:
@@ -67,7 +71,7 @@ def open_once(export: Path) -> None:
     import numpy as np
     from faster_whisper import WhisperModel
 
-    second = 0.1 * np.sin(2 * np.pi * 220 * np.arange(16000) / 16000, dtype=np.float32)  # [samples]
+    second = 0.1 * np.sin(2 * np.pi * 220 * np.arange(SAMPLE_RATE) / SAMPLE_RATE, dtype=np.float32)  # [samples]
     segments, _ = WhisperModel(str(export), device="cpu").transcribe(
         second, beam_size=1, temperature=0, max_new_tokens=8
     )

@@ -115,8 +115,8 @@ def read_test_sets(params: Evaluation) -> dict[str, Recordings]:
         UserError: a test set is empty, in several languages, or has a clip of over 30 s that is not a long recording.
     """
     from asr.audio import decode
-    from asr.features import WINDOW_SAMPLES
     from asr.utterance import load_split
+    from asr.whisper_shape import WINDOW_SAMPLES
 
     utterances = load_split(require_folder(params.audio_dir, "run the stage prepare_audio first"), "test")
     sources = utterances["source"][:]
@@ -142,22 +142,26 @@ def read_test_sets(params: Evaluation) -> dict[str, Recordings]:
 
 def transcripts(plan: list[Judged], test_sets: dict[str, Recordings], params: Evaluation) -> Iterator[Transcript]:
     """Every transcript; one folder is loaded at a time."""
+    for folder, group in groupby(sorted(plan, key=lambda judged: judged.folder), lambda judged: judged.folder):
+        yield from transcripts_of(folder, list(group), test_sets, params)
+
+
+def transcripts_of(
+    folder: Path, group: list[Judged], test_sets: dict[str, Recordings], params: Evaluation
+) -> Iterator[Transcript]:
+    """Every transcript of one folder, which is loaded once for all ways to decode it."""
     from asr.transcription import FasterWhisper, Transformers
 
-    def decoded(folder: Path, group: list[Judged]) -> Iterator[Transcript]:
-        if group[0].decoding == TRANSFORMERS:
-            engines = {TRANSFORMERS: Transformers(folder, params.batch)}
-        else:
-            opened = FasterWhisper(folder, params.batch, params.beam_size, workers())
-            engines = {judged.decoding: getattr(opened, judged.decoding) for judged in group}
-        for judged in group:
-            for name in judged.test_sets:
-                test_set = test_sets[name]
-                for position, text in engines[judged.decoding](test_set.waveforms, test_set.language):
-                    yield judged.model, name, position, text
-
-    for folder, group in groupby(sorted(plan, key=lambda judged: judged.folder), lambda judged: judged.folder):
-        yield from decoded(folder, list(group))
+    if group[0].decoding == TRANSFORMERS:
+        engines = {TRANSFORMERS: Transformers(folder, params.batch)}
+    else:
+        opened = FasterWhisper(folder, params.batch, params.beam_size, workers())
+        engines = {judged.decoding: getattr(opened, judged.decoding) for judged in group}
+    for judged in group:
+        for name in judged.test_sets:
+            test_set = test_sets[name]
+            for position, text in engines[judged.decoding](test_set.waveforms, test_set.language):
+                yield judged.model, name, position, text
 
 
 def scores(plan: list[Judged], test_sets: dict[str, Recordings], texts: dict) -> tuple[dict, list[dict]]:

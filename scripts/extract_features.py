@@ -43,8 +43,7 @@ def _samples(dataset, split: str) -> list[int]:
     Raises:
         UserError: one is longer than the encoder's window.
     """
-    from asr.audio import SAMPLE_RATE
-    from asr.features import WINDOW_SAMPLES
+    from asr.whisper_shape import SAMPLE_RATE, WINDOW_SAMPLES
 
     samples = [round(seconds * SAMPLE_RATE) for seconds in dataset["seconds"]]
     for row, length in enumerate(samples):
@@ -73,7 +72,7 @@ def _features(dataset, samples: list[int], batch_seconds: float, filters, device
 
 def _batches(samples: list[int], batch_seconds: float) -> Iterator[tuple[int, int]]:
     """Neighbours whose padded lengths make up to `batch_seconds`, as (start, end)."""
-    from asr.audio import SAMPLE_RATE
+    from asr.whisper_shape import SAMPLE_RATE
 
     start = longest = 0
     for index, length in enumerate(samples):

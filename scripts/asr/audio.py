@@ -13,7 +13,9 @@ import numpy as np
 import soundfile
 import soxr
 
-SAMPLE_RATE = 16_000  # samples a second
+from asr.whisper_shape import SAMPLE_RATE
+
+LOWEST_RATE = 1_000  # Hz; a header that says less is broken, and resampling would fill the memory
 
 
 class CorruptAudio(ValueError):
@@ -24,7 +26,8 @@ def decode(source: bytes | Path) -> np.ndarray:
     """The recording as float32 `[samples]`, mixed down to one channel and resampled to 16 kHz (soxr, HQ).
 
     Raises:
-        CorruptAudio: neither soundfile nor PyAV can read it, or it holds no samples, or NaN or infinite ones.
+        CorruptAudio: neither soundfile nor PyAV can read it, or it holds no samples, or NaN or infinite ones, or its
+            rate cannot be true.
     """
     content = source.read_bytes() if isinstance(source, Path) else source
     if not content:
@@ -37,14 +40,24 @@ def decode(source: bytes | Path) -> np.ndarray:
         raise CorruptAudio("no samples")
     if not np.isfinite(channels).all():
         raise CorruptAudio("NaN or infinite samples")
+    if rate < LOWEST_RATE:
+        raise CorruptAudio(f"a rate of {rate} Hz")
     mono = channels.mean(axis=1)
-    return mono if rate == SAMPLE_RATE else soxr.resample(mono, rate, SAMPLE_RATE, quality="HQ")
+    if rate == SAMPLE_RATE:
+        return mono
+    try:
+        resampled = soxr.resample(mono, rate, SAMPLE_RATE, quality="HQ")
+    except (ValueError, RuntimeError) as error:
+        raise CorruptAudio(f"a rate of {rate} Hz: {error}") from error
+    if not len(resampled):
+        raise CorruptAudio(f"no samples: {len(mono)} at {rate} Hz")
+    return resampled
 
 
-def encode_flac(waveform: np.ndarray) -> bytes:
-    """float32 `[samples]` at 16 kHz as 16-bit FLAC; samples outside [-1, 1] are clipped."""
+def encode_flac(waveform: np.ndarray, rate: int = SAMPLE_RATE) -> bytes:
+    """float32 `[samples]` as 16-bit FLAC; samples outside [-1, 1] are clipped."""
     buffer = io.BytesIO()
-    soundfile.write(buffer, waveform, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    soundfile.write(buffer, waveform, rate, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()
 
 
@@ -57,14 +70,13 @@ def _decode_with_av(content: bytes, soundfile_says: str) -> tuple[np.ndarray, in
             if not container.streams.audio:
                 raise CorruptAudio("no audio stream")
             resampler = av.AudioResampler(format="fltp")  # planar float32; layout and rate stay the stream's own
-            planes, rate = [], container.streams.audio[0].rate
+            planes, rate = [], container.streams.audio[0].rate or 0  # 0: the file does not say
             for frame in container.decode(audio=0):
                 planes += [out.to_ndarray() for out in resampler.resample(frame)]  # [channels, samples]
             planes += [out.to_ndarray() for out in resampler.resample(None)] if planes else []
-    except (av.FFmpegError, ValueError) as error:
+            samples = np.concatenate(planes, axis=1).T if planes else np.zeros((0, 1), np.float32)
+    except (av.FFmpegError, ValueError, ZeroDivisionError) as error:  # PyAV divides by a rate of 0
         if isinstance(error, CorruptAudio):
             raise
         raise CorruptAudio(f"soundfile: {soundfile_says}; PyAV: {error}") from error
-    if not planes:
-        raise CorruptAudio("no samples")
-    return np.concatenate(planes, axis=1).T, rate
+    return samples, rate

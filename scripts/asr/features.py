@@ -21,12 +21,8 @@ from transformers import WhisperFeatureExtractor
 
 from asr.errors import UserError
 from asr.utterance import columns
+from asr.whisper_shape import FFT_SAMPLES, HOP_SAMPLES, WINDOW_FRAMES, WINDOW_SAMPLES
 
-FFT_SAMPLES = 400
-HOP_SAMPLES = 160
-FRAMES_A_SECOND = 100
-WINDOW_FRAMES = 3000
-WINDOW_SAMPLES = WINDOW_FRAMES * HOP_SAMPLES  # 30 s
 FLOOR = 1e-10  # mel power below this counts as this
 LOG_FLOOR = -10.0
 

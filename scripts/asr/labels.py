@@ -16,10 +16,8 @@ from dataclasses import dataclass
 from tokenizers import Tokenizer
 
 from asr.utterance import Segment
+from asr.whisper_shape import MAX_TIMESTAMP, MAX_TOKENS, TIMESTAMP_SECONDS
 
-MAX_TOKENS = 448  # positions of Whisper's decoder
-TIMESTAMP_SECONDS = 0.02  # grid of the timestamp tokens <|0.00|> … <|30.00|>
-MAX_TIMESTAMP = 1500  # grid points in a window of 30 s
 IGNORED = -100  # no loss at this position
 
 # Whisper writes no space before a text in these languages (openai-whisper, `split_to_word_tokens`).

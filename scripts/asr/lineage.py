@@ -1,6 +1,6 @@
 """Where a model comes from: `lineage.json`, which travels inside every exported folder.
 
-    write_lineage(folder, inputs={"model": Path("outputs/merge_lora")}, params={"quantization": "int8"})
+    write_lineage(folder, inputs={"model": sha256(Path("outputs/merge_lora"))}, params={"quantization": "int8"})
 
 It names what the export was made from and with, and nothing about the machine: no host, no time, no absolute path.
 """
@@ -17,19 +17,16 @@ from asr.environment import REPOSITORY
 LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "datasets", "ctranslate2", "faster-whisper")
 
 
-def write_lineage(folder: Path, inputs: dict[str, Path], params: dict) -> None:
-    """Write `lineage.json`: each input's SHA-256 and its own lineage if it has one, params, git commit, versions.
-
-    An input is a file or a folder. A path among `params` is written as it is if relative, else as its last name.
-    """
+def write_lineage(folder: Path, inputs: dict[str, str], params: dict) -> None:
+    """Write `lineage.json`: each input's SHA-256 (see `sha256`), params, git commit, versions."""
     lineage = {
-        "inputs": {name: _input(Path(path)) for name, path in inputs.items()},
+        "inputs": {name: {"sha256": digest} for name, digest in inputs.items()},
         "params": params,
         "git": _git(),
         "versions": {"python": platform.python_version(), **_versions()},
     }
-    text = json.dumps(lineage, ensure_ascii=False, indent=1, sort_keys=True, default=_plain)
-    (Path(folder) / "lineage.json").write_text(text + "\n", encoding="utf-8")
+    text = json.dumps(lineage, ensure_ascii=False, indent=1, sort_keys=True)
+    (folder / "lineage.json").write_text(text + "\n", encoding="utf-8")
 
 
 def sha256(path: Path) -> str:
@@ -41,11 +38,6 @@ def sha256(path: Path) -> str:
     for file in sorted(file for file in path.rglob("*") if file.is_file()):
         digest.update(f"{sha256(file)}  {file.relative_to(path).as_posix()}\n".encode())
     return digest.hexdigest()
-
-
-def _input(path: Path) -> dict:
-    own = path / "lineage.json"
-    return {"sha256": sha256(path)} | ({"lineage": json.loads(own.read_text())} if own.is_file() else {})
 
 
 def _git() -> dict | None:
@@ -73,9 +65,3 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:  # an export may be made without the libraries of training
             continue
     return found
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, Path):
-        return value.name if value.is_absolute() else value.as_posix()
-    raise TypeError(f"{value!r} cannot be written into lineage.json")

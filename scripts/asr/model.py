@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MethodType
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
 from transformers import (
@@ -29,14 +30,16 @@ from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 from asr.errors import UserError
-from asr.vocabulary import TIMESTAMPS, VOCABULARY_SIZES, add_timestamps, non_speech_tokens, whisper_tokenizer
+from asr.vocabulary import TIMESTAMPS, add_timestamps, non_speech_tokens, whisper_tokenizer
+from asr.whisper_shape import ENGLISH_VOCABULARY_SIZE, MAX_TOKENS, VOCABULARY_SIZES, WINDOW_FRAMES
 
 logging.disable_progress_bar()  # reading and writing weights takes seconds, and its bars would fill every log
-
-MAX_LABELS = 448  # positions of the decoder
-MAX_FRAMES = 3000  # 30 s at 10 ms a frame; the encoder halves them to 1,500 positions
+# Whisper's own `generate` passes what the next version will refuse, and says so once a batch.
+logging.get_logger("transformers.generation").setLevel(logging.ERROR)
 
 Whisper = tuple[WhisperForConditionalGeneration, WhisperTokenizer, WhisperFeatureExtractor]
+
+_REMEDY = "copy it from the model that this one was trained from, or give another folder"
 
 
 def new_whisper(
@@ -57,8 +60,8 @@ def new_whisper(
         decoder_layers=decoder_layers,
         encoder_ffn_dim=4 * width,
         decoder_ffn_dim=4 * width,
-        max_source_positions=MAX_FRAMES // 2,
-        max_target_positions=MAX_LABELS,
+        max_source_positions=WINDOW_FRAMES // 2,
+        max_target_positions=MAX_TOKENS,
         pad_token_id=generation.pad_token_id,
         bos_token_id=generation.bos_token_id,
         eos_token_id=generation.eos_token_id,
@@ -100,7 +103,7 @@ def generation_config(tokenizer: PreTrainedTokenizerBase, decoder_layers: int, h
             [layer, head] for layer in range(decoder_layers // 2, decoder_layers) for head in range(heads)
         ],
         max_initial_timestamp_index=50,  # the first timestamp is at most 1 s, as in openai-whisper
-        max_length=MAX_LABELS,
+        max_length=MAX_TOKENS,
         return_timestamps=False,
     )
 
@@ -136,46 +139,71 @@ def load_whisper(folder: Path, dtype: torch.dtype | str = "auto") -> Whisper:
     """Model, tokenizer and feature extractor of a folder; `dtype` "auto" keeps that of the weights.
 
     What an older folder's tokenizer or generation configuration lacks is filled in.
-    Raises `UserError` naming the file that is missing, or what the folder holds if it is no Whisper.
+    Raises `UserError` naming the file that is missing or damaged, or what the folder holds if it is no Whisper.
     """
     folder = Path(folder)
-    remedy = "copy it from the model that this one was trained from, or give another folder"
-    if not (folder / "config.json").is_file():
-        raise UserError(
-            f"{folder}: no config.json here, so no model saved by transformers; give the folder that holds one"
-        )
-    kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-    if kind != "whisper":
-        raise UserError(
-            f"{folder / 'config.json'}: model_type is {kind!r}, not 'whisper'; only a Whisper can be used here"
-        )
-    if (folder / "adapter_config.json").is_file():
-        raise UserError(f"{folder}: holds an adapter; merge it into its base model first (scripts/merge_lora.py)")
-    weights = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-    if not any((folder / name).is_file() for name in weights):
-        raise UserError(f"{folder}: no weights (model.safetensors); {remedy}")
-    if not (folder / "tokenizer.json").is_file() and not (folder / "vocab.json").is_file():
-        raise UserError(f"{folder}: no tokenizer.json; {remedy}")
-    if not (folder / "preprocessor_config.json").is_file() and not (folder / "processor_config.json").is_file():
-        raise UserError(f"{folder}: no preprocessor_config.json; {remedy}")
+    config, tokenizer, feature_extractor = load_without_weights(folder)
     try:
         model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=dtype)
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise UserError(f"{folder}: the weights cannot be read, make or copy the model again: {error}") from error
-    feature_extractor = WhisperFeatureExtractor.from_pretrained(folder)
-    if feature_extractor.feature_size != model.config.num_mel_bins:
-        raise UserError(
-            f"{folder}: preprocessor_config.json makes {feature_extractor.feature_size} mel bins, the model wants "
-            f"{model.config.num_mel_bins}; {remedy}"
-        )
-    tokenizer = _load_tokenizer(folder, model.config.vocab_size)
-    if model.config.vocab_size >= min(VOCABULARY_SIZES.values()):  # not an English-only one
+    if config.vocab_size > ENGLISH_VOCABULARY_SIZE:
         _complete_generation_config(model, tokenizer)
     return model, tokenizer, feature_extractor
 
 
+def load_without_weights(folder: Path) -> tuple[WhisperConfig, WhisperTokenizer, WhisperFeatureExtractor]:
+    """What `load_whisper` reads beside the weights, which must be there but are not read.
+
+    Raises `UserError` as `load_whisper` does.
+    """
+    folder = Path(folder)
+    config = _load_config(folder)
+    if (folder / "adapter_config.json").is_file():
+        raise UserError(f"{folder}: holds an adapter; merge it into its base model first (scripts/merge_lora.py)")
+    weights = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+    if not any((folder / name).is_file() for name in weights):
+        raise UserError(f"{folder}: no weights (model.safetensors); {_REMEDY}")
+    if not (folder / "tokenizer.json").is_file() and not (folder / "vocab.json").is_file():
+        raise UserError(f"{folder}: no tokenizer.json; {_REMEDY}")
+    if not (folder / "preprocessor_config.json").is_file() and not (folder / "processor_config.json").is_file():
+        raise UserError(f"{folder}: no preprocessor_config.json; {_REMEDY}")
+    try:
+        feature_extractor = WhisperFeatureExtractor.from_pretrained(folder)
+    except (OSError, TypeError, ValueError) as error:
+        raise UserError(f"{folder}: preprocessor_config.json cannot be read; {_REMEDY}: {error}") from error
+    if feature_extractor.feature_size != config.num_mel_bins:
+        raise UserError(
+            f"{folder}: preprocessor_config.json makes {feature_extractor.feature_size} mel bins, the model wants "
+            f"{config.num_mel_bins}; {_REMEDY}"
+        )
+    return config, _load_tokenizer(folder, config.vocab_size), feature_extractor
+
+
+def _load_config(folder: Path) -> WhisperConfig:
+    file = folder / "config.json"
+    if not file.is_file():
+        raise UserError(
+            f"{folder}: no config.json here, so no model saved by transformers; give the folder that holds one"
+        )
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        kind = config.get("model_type")
+    except (AttributeError, ValueError) as error:  # a list is JSON too
+        raise UserError(f"{file}: not a model's configuration; {_REMEDY}: {error}") from error
+    if kind != "whisper":
+        raise UserError(f"{file}: model_type is {kind!r}, not 'whisper'; only a Whisper can be used here")
+    try:
+        return WhisperConfig.from_dict(config)
+    except (StrictDataclassError, TypeError, ValueError) as error:
+        raise UserError(f"{file}: not a Whisper's configuration; {_REMEDY}: {error}") from error
+
+
 def _load_tokenizer(folder: Path, vocabulary_size: int) -> WhisperTokenizer:
-    tokenizer = WhisperTokenizer.from_pretrained(folder)
+    try:
+        tokenizer = WhisperTokenizer.from_pretrained(folder)
+    except Exception as error:  # the tokenizers library raises no narrower one
+        raise UserError(f"{folder}: the tokenizer cannot be read; {_REMEDY}: {error}") from error
     for name in ("is_local", "local_files_only"):  # how it was loaded, which would be saved with it
         tokenizer.init_kwargs.pop(name, None)
     if len(tokenizer) + len(TIMESTAMPS) == vocabulary_size:  # as saved until 2023

@@ -9,7 +9,6 @@ yields the position of a waveform and its transcript as it goes, not in order; i
 """
 
 import hashlib
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,10 +17,10 @@ import faster_whisper
 import numpy as np
 import torch
 
-from asr.audio import SAMPLE_RATE
 from asr.errors import UserError
-from asr.features import WINDOW_FRAMES, WINDOW_SAMPLES, compose, log_mels, mel_filters
+from asr.features import compose, log_mels, mel_filters
 from asr.model import load_whisper
+from asr.whisper_shape import MAX_TOKENS, SAMPLE_RATE, WINDOW_FRAMES, WINDOW_SAMPLES
 
 Engine = Callable[[Sequence[np.ndarray], str], Iterator[tuple[int, str]]]
 
@@ -29,12 +28,9 @@ Engine = Callable[[Sequence[np.ndarray], str], Iterator[tuple[int, str]]]
 # decoder has room for 15 (448 in 30 s). Without it an untrained model writes 448 tokens for each word it hears.
 TOKENS_A_SECOND = 15
 EXTRA_TOKENS = 16  # a clip of one word has little but its word
-MOST_TOKENS = 224  # in openai-whisper (`sample_len`) and in CTranslate2 half of the decoder's 448 positions
+MOST_TOKENS = MAX_TOKENS // 2  # as in openai-whisper (`sample_len`) and in CTranslate2
 
 REALTIME_BATCH = 16  # RealtimeSTT's default `batch_size`
-
-# Whisper's own `generate` passes what the next version will refuse, and says so once a batch.
-logging.getLogger("transformers.generation").setLevel(logging.ERROR)
 
 
 def max_tokens(samples: int) -> int:
@@ -85,7 +81,7 @@ class FasterWhisper:
     """
 
     def __init__(self, folder: Path, batch: int, beam_size: int, threads: int):
-        """Raises `UserError` if faster-whisper cannot open the folder.
+        """Raises `UserError` if faster-whisper cannot open the folder, or CTranslate2 not compute on the GPU.
 
         Args:
             folder: model.bin, config.json, tokenizer.json, preprocessor_config.json.
@@ -96,10 +92,24 @@ class FasterWhisper:
         ctranslate2.set_random_seed(0)  # faster-whisper samples where its beam search has failed
         try:
             self._model = _RememberingWhisper(str(folder), compute_type="default", cpu_threads=threads)
-        except (OSError, RuntimeError, ValueError) as error:
+            self._filters = mel_filters(folder)
+        except Exception as error:  # the tokenizers library raises no narrower one
             raise UserError(f"{folder}: faster-whisper cannot open it; convert the model again: {error}") from error
         self._folder, self._batch, self._beam_size = folder, batch, beam_size
-        self._filters = mel_filters(folder)
+        if self._model.model.device == "cuda":
+            self._compute_once()
+
+    def _compute_once(self) -> None:
+        """CTranslate2 opens a folder without CUDA's libraries, and looks for them when it first computes."""
+        mels = self._filters.shape[1]
+        try:
+            faster_whisper.WhisperModel.encode(self._model, np.zeros((mels, WINDOW_FRAMES), np.float32))
+        except RuntimeError as error:
+            remedy = (
+                "pip install nvidia-cublas-cu12 nvidia-cudnn-cu12, then add their folders nvidia/*/lib to "
+                "LD_LIBRARY_PATH, or set CUDA_VISIBLE_DEVICES= to run on the CPU"
+            )
+            raise UserError(f"{self._folder}: CTranslate2 cannot compute on the GPU: {error}; {remedy}") from error
 
     def greedy(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, str]]:
         """Decodes as `Transformers` does, from the same features, so that only the conversion can make a difference.

@@ -18,9 +18,10 @@ from transformers import WhisperTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
+from asr.whisper_shape import MAX_TIMESTAMP, TIMESTAMP_SECONDS, VOCABULARY_SIZES
+
 EMPTY_RANK = 50256  # the file's last rank is the empty string: a token that no text ever contains
-TIMESTAMPS = [f"<|{step * 0.02:.2f}|>" for step in range(1501)]  # 0 to 30 s
-VOCABULARY_SIZES = {80: 51865, 128: 51866}  # mel bins -> tokens
+TIMESTAMPS = [f"<|{step * TIMESTAMP_SECONDS:.2f}|>" for step in range(MAX_TIMESTAMP + 1)]  # 0 to 30 s
 
 
 def languages(mels: int) -> list[str]:

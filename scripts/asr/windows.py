@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-FULL_FRAMES = 3000  # 30 s at 100 frames a second
-FRAME_SECONDS = 0.01
+from asr.whisper_shape import FRAME_SECONDS, MAX_TEXT_TOKENS
+from asr.whisper_shape import WINDOW_FRAMES as FULL_FRAMES
+
 POOLED_STEPS = 16  # short steps whose utterances are sorted by length together
 
 
@@ -57,7 +58,7 @@ class Shapes:
     packed_from: float
     gap_seconds: tuple[float, float]
     timestamps_share: float
-    max_tokens: int = 440  # of text and timestamps in a packed window; the decoder holds 448 with its control tokens
+    max_tokens: int = MAX_TEXT_TOKENS  # of a packed window
 
 
 @dataclass

@@ -1,7 +1,10 @@
 """Gates: the arithmetic of each kind, exports by `/*`, and figures that do not exist."""
 
+from dataclasses import fields
+
 import pytest
 
+from asr import params
 from asr.errors import UserError
 from asr.gates import Gate, expand, judge
 
@@ -17,6 +20,10 @@ METRICS = {
 
 def values(**gate) -> list[float]:
     return [verdict.value for verdict in judge([Gate(**{"at_most": 0.0} | gate)], METRICS)]
+
+
+def test_a_gate_of_params_yaml_has_the_same_fields():
+    assert {field.name for field in fields(Gate)} == set(params.Gate.model_fields)
 
 
 def test_arithmetic():

@@ -129,6 +129,25 @@ def test_another_kind_of_model_is_refused(tmp_path):
         load_whisper(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("config.json", '{"model_type": "whisper", ', "config.json: not a model's configuration"),
+        ("config.json", "[]", "config.json: not a model's configuration"),
+        ("config.json", '{"model_type": "whisper", "d_model": "wide"}', "config.json: not a Whisper's configuration"),
+        ("preprocessor_config.json", "{", "preprocessor_config.json cannot be read"),
+        ("tokenizer.json", "{", "the tokenizer cannot be read"),
+    ],
+)
+def test_a_damaged_file_is_named(folder, tmp_path, name, text, message):
+    for path in folder.iterdir():
+        if path.name != name:
+            (tmp_path / path.name).symlink_to(path)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=message):
+        load_whisper(tmp_path)
+
+
 def test_damaged_weights_are_a_clear_error(folder, tmp_path):
     for path in folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes()[: 1000 if path.suffix == ".safetensors" else None])

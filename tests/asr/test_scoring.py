@@ -60,7 +60,8 @@ def test_counted_by_hand():
 
 
 def test_no_speech_counts_what_was_written_into_it():
-    assert score([""], [""])["wer"] == 0
+    assert score([""], [""])["wer"] == score([""], [""])["cer"] == 0
+    assert score([""], ["vielen Dank"])["cer"] == 11  # characters, the space too
     figures = score(["", "ja"], ["vielen Dank", "ja"])
     assert (figures["words"], figures["insertions"], figures["wer"]) == (1, 2, 2.0)
     assert score(["..."], ["Danke"])["wer"] == 1.0

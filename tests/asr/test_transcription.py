@@ -110,6 +110,16 @@ def test_an_unknown_language_is_named(transformers, faster, clips):
             texts(engine, clips, "qq")
 
 
+@pytest.mark.parametrize("name", ["tokenizer.json", "preprocessor_config.json"])
+def test_a_damaged_export_is_named(folders, tmp_path, name):
+    for path in (folders / "float32").iterdir():
+        if path.name != name:
+            (tmp_path / path.name).symlink_to(path)
+    (tmp_path / name).write_text("{")
+    with pytest.raises(UserError, match="faster-whisper cannot open it"):
+        FasterWhisper(tmp_path, batch=1, beam_size=1, threads=1)
+
+
 def test_a_folder_that_is_no_export_is_named(tmp_path):
     (tmp_path / "model.bin").write_bytes(b"half a download")
     with pytest.raises(UserError, match="faster-whisper cannot open it"):

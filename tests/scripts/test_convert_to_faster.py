@@ -1,6 +1,7 @@
 """Every export opens in faster-whisper, says what the model says, and misfits are refused."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -108,6 +109,15 @@ def test_added_tokens_are_refused_with_the_reason(exported, tmp_path, count):
     save_whisper(tmp_path / "more", model, tokenizer, feature_extractor)
     with pytest.raises(UserError, match=f"{len(tokenizer)} tokens.*timestamp"):
         run(tmp_path / "more", tmp_path / "out", ["int8"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_damaged_weights_are_one_clear_message(exported, tmp_path):
+    shutil.copytree(exported[0], tmp_path / "model")
+    weights = tmp_path / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(UserError, match="cannot be converted; make or copy the model again"):
+        run(tmp_path / "model", tmp_path / "out", ["int8"])
     assert not (tmp_path / "out").exists()
 
 
