@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from asr.params import Params, read_params
+from asr.params_file import Params, read_params
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS = REPOSITORY / "scripts"
@@ -16,7 +16,7 @@ STAGES = sorted(path.stem for path in SCRIPTS.glob("*.py"))
 
 # How a stage starts, where it reads and writes, and what it shows meanwhile. Nothing of it reaches an output, and the
 # values of params.yaml are dependencies themselves: a new field for one stage must not train every model again.
-NOT_A_DEPENDENCY = {"command", "environment", "errors", "params", "paths", "progress"}
+NOT_A_DEPENDENCY = {"command", "environment", "errors", "params", "params_file", "paths", "progress"}
 
 
 @pytest.fixture(params=RECIPES, ids=lambda folder: "sample" if folder == REPOSITORY else folder.name)

@@ -19,7 +19,8 @@ from pydantic_settings import CliApp, SettingsError
 
 from asr.environment import load_environment
 from asr.errors import UserError
-from asr.params import Section, read_params
+from asr.params import Section
+from asr.params_file import read_params
 
 S = TypeVar("S", bound=Section)
 

@@ -1,22 +1,15 @@
 """`params.yaml`, typed: one class a section, named like the stage, one sentence a field.
 
-    params = read_params(Path("params.yaml"))      # every section, wholly validated, no heavy import
-    params.train_german_model.learning_rate
-
-`read_params` raises `UserError` with the file, the line, the parameter and the remedy.
+`asr/params_file.py` puts them together and reads the file. What one section can tell is checked here, for flags too;
+what takes two, there.
 """
 
-import difflib
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from ruamel.yaml import YAML, YAMLError
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-
-from asr.errors import UserError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Language = Annotated[str, Field(pattern="^[a-z]{2,3}$")]
@@ -111,7 +104,9 @@ class Source(Group):
     """What every corpus of `prepare_audio.sources` has."""
 
     language: Language = Field(description="Whisper's code of the language spoken")
-    domain: str = Field(description="what the recordings are about; training and evaluation can tell domains apart")
+    domain: str = Field(
+        description="what the recordings are about; kept with each utterance, not used for training yet"
+    )
     max_seconds: PositiveFloat = Field(
         default=30.0, description="longer recordings are rejected; over 30 only for test sets"
     )
@@ -153,22 +148,38 @@ class SpeakerSplit(Group):
     dev_share: Share = Field(description="share of the speakers")
     test_share: Share = Field(description="share of the speakers")
 
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        if self.dev_share + self.test_share >= 1:
+            raise ValueError(
+                f"dev_share: {self.dev_share:g} and test_share: {self.test_share:g} leave no speaker to train on; "
+                "make them less than 1 together"
+            )
+        return self
+
 
 class PrepareAudio(Section):
     """Raw corpora to checked, deduplicated, split utterances of 16 kHz mono audio."""
 
     output_dir: Path = Field(description="folder to write: <split>/*.arrow, rejected.jsonl, stats.json")
     sources: dict[str, CorpusSource] = Field(description="corpora by name", min_length=1)
-    speaker_split: SpeakerSplit = Field(description="for sources with splits: speaker")
+    speaker_split: SpeakerSplit | None = Field(default=None, description="for sources with splits: speaker")
     model_dir: Path = Field(description="the base model's folder; its tokenizer.json counts a transcript's tokens")
     min_seconds: NonNegativeFloat = Field(description="shorter recordings are rejected")
     min_peak: Share = Field(
         description="recordings with a transcript whose loudest sample is below this are rejected as silent"
     )
     max_tokens: PositiveInt = Field(
-        description="transcripts of more text tokens are rejected; Whisper's decoder holds 448 with its own", le=444
+        description="transcripts of more text tokens are rejected; Whisper's decoder holds 448 with its own", le=440
     )
     shard_megabytes: PositiveInt = Field(description="size of an Arrow shard")
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        unsplit = [name for name, source in self.sources.items() if source.splits == "speaker"]
+        if unsplit and self.speaker_split is None:
+            raise ValueError(f"speaker_split: missing; add it, since {', '.join(unsplit)} has splits: speaker")
+        return self
 
 
 class ExtractFeatures(Section):
@@ -198,6 +209,13 @@ class Windows(Group):
         description="silence between packed utterances, drawn from this range"
     )
     timestamps_share: Share = Field(description="share of the windows taught with timestamps")
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        low, high = self.gap_seconds
+        if low > high:
+            raise ValueError(f"gap_seconds: {low:g} is more than {high:g}; give the lower one first")
+        return self
 
 
 class TrainingSection(Section):
@@ -238,6 +256,10 @@ class TrainingSection(Section):
             raise ValueError(
                 f"steps: {self.steps} is not a multiple of eval_steps: {self.eval_steps}, so the last steps would not be judged"
             )
+        if self.warmup_steps >= self.steps:
+            raise ValueError(f"warmup_steps: {self.warmup_steps} must be fewer than steps: {self.steps}")
+        if self.log_steps > self.steps:
+            raise ValueError(f"log_steps: {self.log_steps} must be at most steps: {self.steps}")
         return self
 
 
@@ -257,6 +279,9 @@ class Lora(Group):
     dropout: Share = Field(description="dropout on the adapter's input")
     target_modules: list[Literal["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]] = Field(
         description="matrices that are adapted", min_length=1
+    )
+    token_rows: bool = Field(
+        description="also train the embedding's rows of the transcripts' tokens; for a base that never learnt them"
     )
 
 
@@ -293,16 +318,19 @@ class ConvertToFaster(Section):
     quantizations: list[Quantization] = Field(description="a model for each", min_length=1)
 
 
+Figure = Annotated[str, Field(pattern=r"^\S+ \S+ \S+$")]
+
+
 class Gate(Group):
     """A figure that must not exceed a limit: figure, or figure - minus, or figure / ratio_to, or |figure - distance_to|.
 
     A figure is "model test_set name", as in "merge_lora general wer"; a model may end in /*, each is then judged.
     """
 
-    figure: str = Field(description="the figure", pattern=r"^\S+ \S+ \S+$")
-    minus: str = Field(default="", description="a figure to subtract")
-    ratio_to: str = Field(default="", description="a figure to divide by")
-    distance_to: str = Field(default="", description="a figure to be near to")
+    figure: Figure = Field(description="the figure")
+    minus: Figure | Literal[""] = Field(default="", description="a figure to subtract")
+    ratio_to: Figure | Literal[""] = Field(default="", description="a figure to divide by")
+    distance_to: Figure | Literal[""] = Field(default="", description="a figure to be near to")
     at_most: float = Field(description="the limit")
 
     @pydantic.model_validator(mode="after")
@@ -328,77 +356,3 @@ class Evaluation(Section):
     batch: PositiveInt = Field(description="utterances that transformers decodes at once")
     beam_size: PositiveInt = Field(description="faster-whisper's beam; its own default is 5")
     gates: list[Gate] = Field(description="limits; a missed one fails the stage")
-
-
-class Params(Group):
-    """All of `params.yaml`. A recipe leaves out the sections of stages that it does not have."""
-
-    sample_speech: SampleSpeech | None = None
-    base_model: BaseModel | None = None
-    prepare_audio: PrepareAudio | None = None
-    extract_features: ExtractFeatures | None = None
-    train_german_model: TrainGermanModel | None = None
-    finetune_whisper: FinetuneWhisper | None = None
-    merge_lora: MergeLora | None = None
-    convert_to_faster: ConvertToFaster | None = None
-    evaluation: Evaluation | None = None
-
-
-def read_params(path: Path) -> Params:
-    """All of a params file, or a `UserError` that names every mistake in it."""
-    try:
-        values = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(
-            f"{path.absolute()}: no such file; run a stage in the folder that holds its params.yaml"
-        ) from None
-    except YAMLError as error:
-        raise UserError(f"{path}: not YAML: {error}") from None
-    try:
-        return Params.model_validate(values or {})
-    except pydantic.ValidationError as error:
-        raise UserError("\n".join(_mistake(path, values, item) for item in error.errors())) from None
-
-
-def _mistake(path: Path, values: CommentedMap, item: dict) -> str:
-    """One line: file, line number, parameter, value and remedy."""
-    where, node, line = [], values, 0
-    for key in item["loc"]:
-        if isinstance(node, CommentedMap) and key in node:
-            line = node.lc.key(key)[0]
-        elif isinstance(node, CommentedSeq) and isinstance(key, int) and key < len(node):
-            line = node.lc.item(key)[0]
-        elif key in ("common_voice", "hugging_face"):  # pydantic names the member of a union too
-            continue
-        else:  # a key that is missing from the file
-            where.append(str(key))
-            break
-        node = node[key]
-        where.append(str(key))
-    name = ".".join(where)
-    if item["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(where[-1], _siblings(item["loc"][:-1]), n=1)
-        problem = "unknown parameter" + (f"; did you mean {close[0]}?" if close else "; remove it")
-    elif item["type"] == "missing":
-        problem = "missing; add it"
-    else:
-        problem = f"{item['msg'].removeprefix('Value error, ')}, got {item['input']!r}"
-        if isinstance(item["input"], dict):
-            problem = item["msg"].removeprefix("Value error, ")
-    return f"{path}:{line + 1}: {name}: {problem}"
-
-
-def _siblings(location: tuple) -> list[str]:
-    """The names that are allowed where `location` points to."""
-    models: list = [Params]
-    for key in location:  # the key of a dict, the number of an item and the member of a union stay in the same classes
-        fields = [model.model_fields[key] for model in models if key in model.model_fields]
-        models = [found for field in fields for found in _classes(field.annotation)] or models
-    return [name for model in models for name in model.model_fields]
-
-
-def _classes(annotation: object) -> list:
-    """The classes with parameters of their own that an annotation names, anywhere in it."""
-    if hasattr(annotation, "model_fields"):
-        return [annotation]
-    return [found for argument in get_args(annotation) for found in _classes(argument)]

@@ -11,7 +11,8 @@ import pytest
 
 from asr.command import parse, run_stage
 from asr.errors import UserError
-from asr.params import BaseModel, ConvertToFaster, MergeLora, Params
+from asr.params import BaseModel, ConvertToFaster, MergeLora
+from asr.params_file import Params
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STAGES = sorted(path.stem for path in (REPOSITORY / "scripts").glob("*.py"))

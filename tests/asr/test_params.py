@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from asr.errors import UserError
-from asr.params import Params, Section, read_params
+from asr.params import Section
+from asr.params_file import Params, read_params
 
 SAMPLE = Path(__file__).resolve().parents[2] / "params.yaml"
 
