@@ -9,7 +9,9 @@ Run by DVC a script takes no flags; by hand `--help` lists every parameter, and 
 import errno
 import os
 import re
+import shutil
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -26,17 +28,26 @@ S = TypeVar("S", bound=Section)
 
 PARAMS_FILE = Path("params.yaml")
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+SAYS_NO_SPACE = re.compile(
+    rf"os error ({'|'.join(map(str, NO_SPACE))})\b|No space left|Disk quota|file write failed"
+    "|iostream error|unexpected pos"  # torch.save
+)
+ALMOST_NOTHING = 2**20  # bytes
+
 
 def run_stage(section: type[S], main: Callable[[S], None]) -> None:
     """Run `main` with the stage's section, and exit: 0 if all is well, 1 with one message if the user can mend it."""
     load_environment()
     try:
         main(parse(section, sys.argv[1:]))
-    except UserError as error:
-        _fail(str(error))
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            _fail(f"{error.filename or Path.cwd()}: the disk is full; free some space and run the stage again")
+    except Exception as error:
+        if (full := full_disk(error)) is not None:
+            _fail(
+                f"{full}: the disk is full, or a quota or a limit on file sizes is reached; free some space and run the stage again"
+            )
+        if isinstance(error, UserError):
+            _fail(str(error))
         raise
 
 
@@ -58,7 +69,27 @@ def parse(section: type[S], arguments: list[str]) -> S:
         raise UserError("\n".join(problems)) from None
 
 
+def full_disk(error: BaseException) -> Path | None:
+    """Where no more could be written, if that is what `error` is or was raised for; else None."""
+    chain = []
+    while error is not None and error not in chain:
+        chain.append(error)
+        error = error.__cause__ or error.__context__
+    for error in chain:
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
+            return Path(error.filename or Path.cwd())
+        if not isinstance(error, UserError) and SAYS_NO_SPACE.search(str(error)):
+            return Path.cwd()
+    # Libraries written in C++ and Rust do not always say why a file could not be written.
+    is_of_library = isinstance(chain[0], RuntimeError) or type(chain[0]).__name__ == "SafetensorError"
+    if is_of_library and shutil.disk_usage(Path.cwd()).free < ALMOST_NOTHING:
+        return Path.cwd()
+    return None
+
+
 def _fail(message: str) -> None:
-    if os.environ.get("RANK", "0") == "0":  # under torchrun every process meets the same error
-        print(f"error: {message}", file=sys.stderr, flush=True)
+    if rank := int(os.environ.get("RANK", "0")):
+        # Under torchrun most errors meet every process. If the first one speaks, torchrun ends this one meanwhile.
+        time.sleep(2 + rank)
+    print(f"error: {message}", file=sys.stderr, flush=True)
     sys.exit(1)

@@ -2,14 +2,16 @@
 
 import os
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
 from typing import get_args
 
+import numpy
 import pytest
 
-from asr.command import parse, run_stage
+from asr.command import full_disk, parse, run_stage
 from asr.errors import UserError
 from asr.params import BaseModel, ConvertToFaster, MergeLora
 from asr.params_file import Params
@@ -112,22 +114,58 @@ def test_a_users_mistake_is_one_message(start):
     assert start(main) == (1, "error: corpus.tsv:3: no sentence; add one\n")
 
 
-def test_a_full_disk_is_one_message(start):
-    def main(params):
-        with open("/dev/full", "w") as file:
-            file.write("x")
+def write_to_a_full_disk(folder: Path) -> None:
+    with open("/dev/full", "w") as file:
+        file.write("x")
 
-    status, message = start(main)
+
+def write_wrapped(folder: Path) -> None:
+    try:
+        write_to_a_full_disk(folder)
+    except OSError as error:
+        raise UserError("model: cannot be written") from error
+
+
+def write_safetensors(folder: Path) -> None:
+    from safetensors.numpy import save_file
+
+    save_file({"a": numpy.zeros(2**20, "float32")}, folder / "model.safetensors")
+
+
+def write_torch(folder: Path) -> None:
+    import torch
+
+    torch.save(torch.zeros(2**20), folder / "optimizer.pt")
+
+
+def write_arrow(folder: Path) -> None:
+    import pyarrow
+
+    with pyarrow.OSFile(str(folder / "00000.arrow"), "wb") as file:
+        file.write(bytes(2**22))
+
+
+@pytest.mark.parametrize(
+    "write",
+    [write_to_a_full_disk, write_wrapped, write_safetensors, write_torch, write_arrow],
+    ids=lambda f: f.__name__,
+)
+def test_a_full_disk_is_one_message_whoever_writes(start, sample, write):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, limits[1]))
+        status, message = start(lambda params: write(sample))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert status == 1
-    assert "the disk is full; free some space and run the stage again" in message
+    assert re.fullmatch(r"error: \S+: the disk is full, or .*; free some space and run the stage again\n", message)
 
 
-def test_under_torchrun_one_process_speaks(start, monkeypatch):
-    def main(params):
-        raise UserError("once")
-
-    monkeypatch.setenv("RANK", "1")
-    assert start(main) == (1, "")
+@pytest.mark.parametrize("said", ["I/O error: No space left on device (os error 28)", "file write failed"])
+def test_what_libraries_say_of_a_full_disk(said):
+    assert full_disk(RuntimeError(said)) == Path.cwd()
+    assert full_disk(RuntimeError("CUDA out of memory")) is None
+    assert full_disk(FileNotFoundError(2, "No such file or directory", "corpus.tsv")) is None
 
 
 def test_our_own_mistakes_keep_their_traceback(sample, monkeypatch):
