@@ -118,5 +118,5 @@ lint: .venv/installed_dev ## ruff: mistakes and layout
 	@ruff check . && ruff format --check .
 
 .PHONY: clean
-clean: .venv/installed ## remove the recipe's outputs, checkpoints and curves; what is in DVC's cache comes back without a run
+clean: .venv/installed ## remove the recipe's outputs, checkpoints and curves; all but the evaluation comes back from DVC's cache
 	@$(in_recipe) && runs=$$($(asr).environment log_dir) && echo "removing $$PWD/outputs and $$runs" && rm -rf outputs "$$runs"

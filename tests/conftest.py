@@ -12,11 +12,21 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 LIBRARIES = ("torch", "transformers", "datasets", "peft", "ctranslate2", "faster-whisper", "dvc")
 
+# What the user's .env says, and a GPU, must not matter; set but empty wins over .env. Subprocesses inherit it.
+EMPTY = ("CUDA_VISIBLE_DEVICES", "WANDB_API_KEY", "CACHE_DIR", "LOG_DIR")
+os.environ |= dict.fromkeys(EMPTY, "")
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # dvc, torchrun
 
 
 def pytest_report_header() -> str:
     return ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch) -> None:
+    """Anew for each test, since `load_environment` removes what is empty."""
+    for name in EMPTY:
+        monkeypatch.setenv(name, "")
 
 
 @pytest.fixture

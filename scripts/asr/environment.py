@@ -24,6 +24,7 @@ VARIABLES = (
     "HF_TOKEN",
     "WANDB_API_KEY",
     "TENSORBOARD_PORT",
+    "WORKERS",
 )
 
 
@@ -85,8 +86,15 @@ def recipe_dir(name: str) -> Path:
 
 
 def workers() -> int:
-    """Processes for work that is one task a core: WORKERS, else the number of usable cores."""
-    return int(os.environ.get("WORKERS") or len(os.sched_getaffinity(0)))
+    """Processes for work that is one task a core: WORKERS, else the number of usable cores.
+
+    Raises:
+        UserError: WORKERS is not a positive whole number.
+    """
+    text = os.environ.get("WORKERS") or str(len(os.sched_getaffinity(0)))
+    if not text.isdecimal() or int(text) == 0:
+        raise UserError(f"WORKERS: {text} is not a number of processes; write a whole one from 1 on into .env, e.g. 4")
+    return int(text)
 
 
 def _below_base(variable: str) -> Path | None:

@@ -32,6 +32,26 @@ def start_tensorboard(logs: Path, port: int) -> str:
     return board.launch()
 
 
+def serve(logs: Path, wanted: int) -> str:
+    """`start_tensorboard` on the first port from `wanted` on that can be had; another program may take a free one first.
+
+    Raises:
+        UserError: there is none.
+    """
+    from tensorboard.program import TensorBoardPortInUseError
+
+    port = free_port(wanted)
+    while True:
+        try:
+            address = start_tensorboard(logs, port)
+        except TensorBoardPortInUseError:
+            port = free_port(port + 1)
+            continue
+        if port != wanted:
+            print(f"port {wanted} is in use; taking {port}")
+        return address
+
+
 def wanted_port() -> int:
     """TENSORBOARD_PORT, else 6006.
 
@@ -75,11 +95,8 @@ def main(arguments: list[str]) -> int:
     """TensorBoard, and the command after `--` if there is one."""
     load_environment()
     wanted = wanted_port()
-    port = free_port(wanted)
-    if port != wanted:
-        print(f"port {wanted} is in use; taking {port}")
     logs = log_dir().absolute()
-    print(f"TensorBoard: {start_tensorboard(logs, port)} shows {logs}", flush=True)
+    print(f"TensorBoard: {serve(logs, wanted)} shows {logs}", flush=True)
     command = arguments[1:] if arguments[:1] == ["--"] else arguments
     if command:
         return run(command)

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from asr.environment import workers
+from asr.errors import UserError
+
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 TEMPLATE = SCRIPTS.parent / ".env.template"
 
@@ -68,6 +71,22 @@ def test_paths_of_every_form(ask, dotenv, answer):
 def test_a_relative_path_starts_from_the_repository_and_the_shell_wins(ask):
     assert ask("MODEL_DIR=models", "model_dir") == str(ask.repository / "models")
     assert ask("MODEL_DIR=models", "model_dir", MODEL_DIR="/shell") == "/shell"
+
+
+def test_set_but_empty_in_the_shell_wins_over_the_file_too(ask):
+    assert ask("MODEL_DIR=models", "model_dir", MODEL_DIR="") == ""
+    assert ask("LOG_DIR=/logs", "log_dir", LOG_DIR="") == "runs"
+
+
+@pytest.mark.parametrize("number", ["0", "-2", "many", "1.5"])
+def test_workers_are_a_positive_whole_number(monkeypatch, number):
+    monkeypatch.setenv("WORKERS", number)
+    with pytest.raises(UserError, match=rf"WORKERS: {number} is not a number of processes; "):
+        workers()
+    monkeypatch.setenv("WORKERS", "3")
+    assert workers() == 3
+    monkeypatch.setenv("WORKERS", "")
+    assert workers() == len(os.sched_getaffinity(0))
 
 
 def test_logs_of_recipes_do_not_mix(ask):

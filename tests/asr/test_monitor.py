@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import asr.monitor
+
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
@@ -24,9 +26,8 @@ def free() -> int:
 
 
 @pytest.fixture
-def monitor(tmp_path, monkeypatch):
+def monitor(tmp_path):
     """Start the monitor in an empty folder; whatever is left of it at the end is killed."""
-    monkeypatch.delenv("LOG_DIR", raising=False)
     started = []
 
     def monitor(port, *command: str) -> subprocess.Popen:
@@ -109,6 +110,15 @@ def test_the_next_port_is_taken_when_the_wanted_one_is_in_use(monitor):
         process = monitor(port)
         assert process.stdout.readline().startswith(f"port {port} is in use; taking ")
         assert not address(process).endswith(f":{port}/")
+
+
+def test_a_port_that_is_lost_between_probe_and_start_is_replaced(monkeypatch, tmp_path):
+    probe = asr.monitor.free_port
+    with socket.create_server(("localhost", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(asr.monitor, "free_port", lambda first: port if first == port else probe(first))
+        url = asr.monitor.serve(tmp_path, port)
+        assert answers(url) and not url.endswith(f":{port}/")
 
 
 @pytest.mark.parametrize("port", ["http", "0", "70000"])
