@@ -73,8 +73,11 @@ def main(params: Evaluation) -> None:
 
     texts = {(judged.model, name): [""] * len(test_sets[name].ids) for judged in plan for name in judged.test_sets}
     decoded, count = transcripts(plan, test_sets, params), sum(map(len, texts.values()))
-    for model, name, position, text in progress(decoded, count, "evaluation", "transcript"):
-        texts[model, name][position] = text
+    try:
+        for model, name, position, text in progress(decoded, count, "evaluation", "transcript"):
+            texts[model, name][position] = text
+    except KeyboardInterrupt:
+        raise UserError("interrupted: nothing is written; run the stage again") from None
     metrics, predictions = scores(plan, test_sets, texts)
     with output_folder(params.output_dir) as folder:
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")

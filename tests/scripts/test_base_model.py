@@ -9,6 +9,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
 
@@ -155,6 +156,15 @@ def test_what_the_hub_refuses_is_one_clear_message(hub, tmp_path, model, revisio
     assert done.returncode == 1 and message in done.stderr, done.stderr
     assert done.stderr.count("error:") == 1 and done.stderr.splitlines()[-1].startswith("error:")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_download_that_breaks_off_is_one_clear_message(tmp_path, monkeypatch):
+    def broken(**_):
+        raise RuntimeError("Data processing error: CAS service error")  # as hf-xet does, which needs the real Hub
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", broken)
+    with pytest.raises(UserError, match=r"cannot be fetched from the Hub: Data processing error.*try again"):
+        run(tmp_path / "out", source="hub", hub={"id": "somebody/whisper", "revision": COMMIT})
 
 
 def test_a_hub_out_of_reach_is_one_clear_message(tmp_path):
