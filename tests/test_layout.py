@@ -86,6 +86,19 @@ def test_every_stage_has_its_script_section_class_and_output(recipe):
         assert getattr(params, name).output_dir == Path("outputs") / name
 
 
+def test_every_module_is_in_the_list_of_the_package():
+    listed = set(re.findall(r"\w+", (SCRIPTS / "asr/__init__.py").read_text()))
+    modules = {path.stem for path in (SCRIPTS / "asr").iterdir() if path.suffix == ".py" or path.name == "corpora"}
+    assert modules - {"__init__"} <= listed
+
+
+def test_curves_of_every_training_are_plots(recipe):
+    folder, stages = recipe
+    plots = {path for plot in YAML(typ="safe").load(folder / "dvc.yaml")["plots"] for path in plot}
+    trainings = [name for name, stage in stages.items() if "launch.py" in stage["cmd"]]
+    assert plots == {f"outputs/{name}/{curve}.csv" for name in trainings for curve in ("loss", "wer")}
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_script_has_its_test_target_class_and_place_in_the_readme(stage):
     assert (REPOSITORY / f"tests/scripts/test_{stage}.py").exists()

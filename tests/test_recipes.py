@@ -39,6 +39,19 @@ def test_a_fresh_clone_plans_every_stage_once(repository, recipe, stages):
     assert sorted(planned(repository / recipe)) == sorted(stages)
 
 
+def test_the_corpus_folder_counts_its_readme_does_not(repository):
+    folder = repository / "recipes/common_voice_de"
+    (folder / "data/common_voice_de/de").mkdir(parents=True)
+    (folder / "data/common_voice_de/de/train.tsv").touch()
+    (folder / "data/README.md").write_text("how to get it")
+    (folder / "dvc.yaml").write_text("stages: {prepare_audio: {cmd: 'true', deps: [data]}}")
+    dvc(folder, "repro")
+    (folder / "data/README.md").write_text("how to get it, better told")
+    assert planned(folder) == []
+    (folder / "data/common_voice_de/de/train.tsv").write_text("more")
+    assert planned(folder) == ["prepare_audio"]
+
+
 @pytest.fixture
 def reproduced(repository) -> Path:
     """A clone in which DVC takes every stage for done."""

@@ -1,8 +1,12 @@
-"""What the stages share: one noun a file, in the order in which data meets them (imports point up the list).
+"""What the stages share: one noun a file, in the order in which data meets them.
 
-command, environment, params, paths      how a stage starts and where it reads and writes
-utterance, corpora/, audio, text         from a corpus's own form to checked utterances
-features, labels, windows                from utterances to what the encoder hears and the decoder is taught
-model, training                          from windows to weights
-transcription, scoring, report, lineage  from weights to transcripts, figures and provenance
+errors, environment, paths, progress                     where a stage reads and writes, and what it shows meanwhile
+params, params_file, command, launch, monitor            how a stage starts
+whisper_shape, utterance, text, audio                    what passes from stage to stage
+sentences, espeak, synthesis                             a corpus from nothing
+corpora/, checks, pool, shards, tally                    from a corpus's own form to checked utterances
+vocabulary, model, adapter                               the model and its tokens
+features, labels, windows, batches                       from utterances to what the encoder hears and the decoder learns
+loss, ctc, checkpoints, callbacks, training              from windows to weights
+transcription, scoring, gates, report, lineage           from weights to transcripts, figures and provenance
 """

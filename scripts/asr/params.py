@@ -319,6 +319,7 @@ class ConvertToFaster(Section):
 
 
 Figure = Annotated[str, Field(pattern=r"^\S+ \S+ \S+$")]
+FigureOrNone = Annotated[str, Field(pattern=r"^(\S+ \S+ \S+)?$")]
 
 
 class Gate(Group):
@@ -328,9 +329,9 @@ class Gate(Group):
     """
 
     figure: Figure = Field(description="the figure")
-    minus: Figure | Literal[""] = Field(default="", description="a figure to subtract")
-    ratio_to: Figure | Literal[""] = Field(default="", description="a figure to divide by")
-    distance_to: Figure | Literal[""] = Field(default="", description="a figure to be near to")
+    minus: FigureOrNone = Field(default="", description="a figure to subtract")
+    ratio_to: FigureOrNone = Field(default="", description="a figure to divide by")
+    distance_to: FigureOrNone = Field(default="", description="a figure to be near to")
     at_most: float = Field(description="the limit")
 
     @pydantic.model_validator(mode="after")

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+import evaluation
 from asr.errors import UserError
 from asr.params import Section
-from asr.params_file import Params, read_params
+from asr.params_file import BATCHED, WAYS, Params, read_params
 
 SAMPLE = Path(__file__).resolve().parents[2] / "params.yaml"
 
@@ -109,6 +110,56 @@ def test_no_file_no_yaml_and_an_empty_section(tmp_path):
     assert read_params(file).merge_lora is None
     file.write_text("- a\n- b\n")
     assert mistakes(file)[0].startswith(f"{file}:")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "problem"),
+    [
+        ("  sources: {general: 0.98,", "  sources: {generall: 0.98,", "train_german_model.sources.generall", "no source is called generall; prepare_audio has general, domain, noise, long"),
+        ("eval_sources: [domain, general]", "eval_sources: [domain, kitchen]", "finetune_whisper.eval_sources.1", "no source is called kitchen;"),
+        ("long_test_sets: [long]", "long_test_sets: [long, longer]", "evaluation.long_test_sets.1", "no source is called longer;"),
+        ("figure: train_german_model general", "figure: train_german general", "evaluation.gates.0.figure", "no model is called train_german; there are base_model, train_german_model, merge_lora, convert_to_faster/float32, "),
+        ("figure: train_german_model general", "figure: faster_whisper/int8_float16 general", "evaluation.gates.0.figure", "no model is called faster_whisper/int8_float16; "),
+        ("ratio_to: train_german_model domain", "ratio_to: train_german_model kitchen", "evaluation.gates.1.ratio_to", "train_german_model is not judged on kitchen, but on general, domain"),
+        ("/* long lost", "/* general lost", "evaluation.gates.", "faster_whisper_batched/* is not judged on general, but on long"),
+        ("minus: train_german_model general wer", "minus: train_german_model general", "evaluation.gates.2.minus", "String should match pattern"),
+        ("gap_seconds: [0.1, 1.0]", "gap_seconds: [1.0, 0.1]", "train_german_model.windows", "gap_seconds: 1 is more than 0.1; give the lower one first"),
+        ("warmup_steps: 10\n", "warmup_steps: 100000\n", "finetune_whisper", "warmup_steps: 100000 must be fewer than steps: "),
+        ("log_steps: 10", "log_steps: 100000", "train_german_model", "log_steps: 100000 must be at most steps: "),
+        ("max_tokens: 440", "max_tokens: 441", "prepare_audio.max_tokens", "Input should be less than or equal to 440, got 441"),
+        ("  shard_megabytes: 500", "  speaker_split: {seed: 0, dev_share: 0.5, test_share: 0.5}\n  shard_megabytes: 500", "prepare_audio.speaker_split", "dev_share: 0.5 and test_share: 0.5 leave no speaker to train on"),
+        ("domain: general, splits: official}", "domain: general, splits: speaker}", "prepare_audio", "speaker_split: missing; add it, since general has splits: speaker"),
+    ],
+)  # fmt: skip
+def test_contradictions_are_named_with_their_place(changed, old, new, place, problem):
+    file, _ = changed((old, new))
+    (found,) = mistakes(file)
+    assert f": {place}" in found and f": {problem}" in found
+
+
+def test_every_contradiction_at_once_each_with_its_line(changed):
+    file, lines = changed(
+        ("eval_sources: [general]", "eval_sources: [a]"), ("  test_sets: [general,", "  test_sets: [b, general,")
+    )
+    assert [found.split(": ")[0] for found in mistakes(file)] == [f"{file}:{line}" for line in lines]
+
+
+def test_exports_that_are_not_made_here_may_have_any_name(changed):
+    elsewhere = ("exports_dir: outputs/convert_to_faster", "exports_dir: elsewhere")
+    file, _ = changed(elsewhere, ("figure: train_german_model general", "figure: faster_whisper/own general"))
+    assert read_params(file).evaluation.gates[0].figure == "faster_whisper/own general wer"
+
+
+def test_ways_to_decode_are_called_as_the_evaluation_calls_them():
+    assert {*WAYS, BATCHED} == {*evaluation.DECODINGS}
+    assert evaluation.DECODINGS[BATCHED] == "batched"
+
+
+def test_a_file_that_cannot_be_read_is_one_message(tmp_path):
+    (file := tmp_path / "params.yaml").write_bytes("# größer\n".encode("latin-1"))
+    assert mistakes(file)[0].startswith(f"{file}: not UTF-8 ")
+    (message,) = mistakes(tmp_path)
+    assert message.startswith(f"{tmp_path}: cannot be read: Is a directory; ")
 
 
 def test_params_cannot_be_changed():
