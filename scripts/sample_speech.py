@@ -3,7 +3,7 @@
 In: nothing. Out: four folders in Common Voice's own layout, `<name>/de/{clips/*.flac, train.tsv, dev.tsv, test.tsv, validated.tsv}`:
 general (voice commands and questions), domain (the kitchen: other words, other voices), long (test only: recordings of
 several sentences with pauses) and noise (train only: nobody speaks, the sentence is empty). No sentence and no voice of a
-test or dev split occurs in another split, and each of their words occurs in training.
+test or dev split occurs in another split, and each of their words occurs in training, which may repeat a sentence.
 
     python scripts/sample_speech.py
 """
@@ -19,15 +19,10 @@ from asr.command import run_stage
 from asr.errors import UserError
 from asr.params import SampleSpeech
 from asr.paths import output_folder
-from asr.sentences import GENERAL, KITCHEN, Sentences, split_sentences, words
+from asr.sentences import GENERAL, KITCHEN, Sentences, words
 
 COLUMNS = ["client_id", "path", "sentence", "up_votes", "down_votes", "age", "gender", "accent", "locale", "segment"]
 MIN_OCCURRENCES = 3  # of each word of an evaluation sentence in the training sentences
-# Variable bit rate is the encoder's fastest mode: 27 ms for 2 s of speech; this level is about 65 kbit/s.
-FLAC = {
-    "format": "FLAC",
-    "subtype": "PCM_16",
-}  # Common Voice has MP3, which takes 50 ms a clip to encode, ten times as long
 MAX_MISSES = 5000  # drawn in a row without a sentence that may be used: the grammar is exhausted
 NOISES = ("silence", "white", "pink", "brown", "hum", "clicks")
 
@@ -102,7 +97,10 @@ def speech_clips(params: SampleSpeech, voices: dict[str, list[str]]) -> list[Cli
 
 
 def draw_sentences(sentences: Sentences, sizes: dict[str, int], name: str) -> dict[str, list[str]]:
-    """`sizes[split]` sentences for each split, no two alike; the first split is the one that the others' words must be in."""
+    """`sizes[split]` sentences for each split.
+
+    The first split may say a sentence more than once; those of the others are all new, of words that the first has.
+    """
     known: Counter[str] = Counter()
     used: set[str] = set()
     drawn: dict[str, list[str]] = {}
@@ -116,7 +114,7 @@ def draw_sentences(sentences: Sentences, sizes: dict[str, int], name: str) -> di
                     f"{split}, or for more of train, whose words they must share"
                 )
             text = sentences.draw()
-            if text in used or (known and any(known[word] < MIN_OCCURRENCES for word in words(text))):
+            if known and (text in used or any(known[word] < MIN_OCCURRENCES for word in words(text))):
                 misses += 1
                 continue
             misses = 0
@@ -134,60 +132,19 @@ def noise_clips(params: SampleSpeech) -> list[Clip]:
 
 def record(clips: list[Clip], folder: Path, seed: int) -> None:
     """Write each clip's recording."""
-    import soundfile
-
+    from asr.audio import encode_flac
     from asr.espeak import SAMPLE_RATE, Espeak
     from asr.progress import progress
+    from asr.synthesis import noise, speech
 
     espeak = Espeak()
     for corpus in {clip.corpus for clip in clips}:
         (folder / corpus / "de" / "clips").mkdir(parents=True)
     for clip in progress(clips, len(clips), "synthesising", "clip"):
-        samples = noise(clip, seed) if clip.corpus == "noise" else speech(clip, seed, espeak)
-        soundfile.write(folder / clip.corpus / "de" / "clips" / clip.file, samples, SAMPLE_RATE, **FLAC)
-
-
-def speech(clip: Clip, seed: int, espeak):
-    """float32 [samples]: the clip's sentences at one rate, pitch and level, 0.3 to 0.9 s apart."""
-    import numpy as np
-
-    from asr.espeak import SAMPLE_RATE
-
-    draw = clip.random(seed)
-    rate, pitch, intonation = draw.randint(130, 190), draw.randint(30, 70), draw.randint(35, 65)
-    parts = []
-    for sentence in split_sentences(clip.sentence):
-        if parts:
-            parts.append(np.zeros(int(draw.uniform(0.3, 0.9) * SAMPLE_RATE), np.float32))
-        parts.append(espeak.speak(sentence, clip.sound, rate, pitch, intonation).astype(np.float32))
-    samples = np.concatenate(parts)
-    return samples * (draw.uniform(0.2, 0.8) / np.abs(samples).max())
-
-
-def noise(clip: Clip, seed: int):
-    """float32 [samples]: 1 to 5 s of the clip's kind of noise, its peak between -60 and -6 dB of full scale."""
-    import numpy as np
-
-    from asr.espeak import SAMPLE_RATE
-
-    draw = clip.random(seed)
-    count = int(draw.uniform(1, 5) * SAMPLE_RATE)
-    rng = np.random.default_rng(draw.getrandbits(64))
-    if clip.sound == "silence":
-        return np.zeros(count, np.float32)
-    if clip.sound == "hum":  # the mains and its odd harmonics
-        time = np.arange(count) / SAMPLE_RATE
-        samples = sum(np.sin(2 * np.pi * 50 * k * time + rng.uniform(0, 6)) / k for k in (1, 3, 5, 7))
-    elif clip.sound == "clicks":
-        samples = 0.001 * rng.standard_normal(count)
-        samples[rng.integers(0, count, 1 + 3 * count // SAMPLE_RATE)] = rng.choice([-1.0, 1.0])
-    else:  # amplitude falls with frequency to the power of half the colour's exponent
-        exponent = {"white": 0.0, "pink": 1.0, "brown": 2.0}[clip.sound]
-        spectrum = np.fft.rfft(rng.standard_normal(count))
-        frequencies = np.maximum(np.fft.rfftfreq(count, 1 / SAMPLE_RATE), 20.0)  # Hz; below nobody hears it
-        samples = np.fft.irfft(spectrum * frequencies ** (-exponent / 2), count)
-    level = 10 ** (draw.uniform(-60, -6) / 20)
-    return (samples * (level / np.abs(samples).max())).astype(np.float32)
+        draw = clip.random(seed)
+        samples = noise(clip.sound, draw) if clip.corpus == "noise" else speech(clip.sentence, clip.sound, draw, espeak)
+        # Common Voice has MP3, which takes ten times as long to encode. Encoded in memory: soundfile hides a full disk.
+        (folder / clip.corpus / "de" / "clips" / clip.file).write_bytes(encode_flac(samples, SAMPLE_RATE))
 
 
 def write_tables(clips: list[Clip], folder: Path) -> None:

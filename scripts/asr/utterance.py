@@ -4,7 +4,7 @@ On disk a split is a folder of Arrow shards, `<folder>/<split>/00000.arrow`, one
 `COLUMNS`. `audio` holds FLAC bytes (mono, 16 kHz).
 """
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from asr.errors import UserError
@@ -39,12 +39,6 @@ class Utterance:
     def row(self) -> dict:
         """The utterance as a row of a shard."""
         return asdict(self) | {"segments": [asdict(segment) for segment in self.segments]}
-
-    @classmethod
-    def from_row(cls, row: dict) -> "Utterance":
-        """The inverse of `row`; columns that are not the utterance's own are left out."""
-        own = {f.name: row[f.name] for f in fields(cls) if f.name in row}
-        return cls(**own | {"segments": tuple(Segment(**segment) for segment in row["segments"])})
 
 
 @dataclass(frozen=True)

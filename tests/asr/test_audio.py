@@ -35,6 +35,12 @@ def by_av(samples: np.ndarray, rate: int, container: str, codec: str) -> bytes:
     return buffer.getvalue()
 
 
+def with_rate(rate: int) -> bytes:
+    """A WAV whose header says a wrong rate."""
+    content = written(tone(16_000), 16_000, "WAV")
+    return content[:24] + rate.to_bytes(4, "little") + content[28:]
+
+
 def close_to_tone(waveform: np.ndarray, tolerance: float) -> bool:
     """Compared away from the ends, where filters and codecs ring."""
     middle = slice(1600, 6400)
@@ -100,8 +106,11 @@ def test_a_path_is_read_like_its_bytes(tmp_path: Path):
         (written(np.full(1600, np.nan, np.float32), 16_000, "WAV", "FLOAT"), "NaN or infinite"),
         (written(np.full(1600, np.inf, np.float32), 16_000, "WAV", "FLOAT"), "NaN or infinite"),
         (by_av(tone(48_000), 48_000, "ipod", "aac")[:600], "PyAV|no samples|no audio"),
+        (with_rate(0), "soundfile: .*; PyAV: "),
+        (with_rate(1), "a rate of 1 Hz"),
+        (with_rate(2**31 - 1), "no samples: 8000 at 2147483647 Hz"),
     ],
-    ids=["empty", "text", "noise", "no samples", "nan", "inf", "cut m4a"],
+    ids=["empty", "text", "noise", "no samples", "nan", "inf", "cut m4a", "rate 0", "low rate", "high rate"],
 )
 def test_corrupt(content, why):
     with pytest.raises(CorruptAudio, match=why):

@@ -178,7 +178,7 @@ def test_shards_are_cut_at_their_size_and_read_in_order(tmp_path, model_dir):
         (lambda corpus: (corpus / "train.tsv").unlink(), "no source has a split train, only"),
         (
             lambda corpus: [path.write_text(HEADER) for path in corpus.glob("*.tsv")],
-            "sources.a: the corpus has no rows",
+            "source a: the corpus has no rows",
         ),
         (lambda corpus: corpus.rename(corpus.with_name("b")), "a: no such corpus"),
     ],

@@ -2,6 +2,10 @@
 
 import csv
 import hashlib
+import os
+import resource
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +15,8 @@ import soundfile
 
 import sample_speech
 from asr.errors import UserError
-from asr.params import SampleSpeech, read_params
+from asr.params import SampleSpeech
+from asr.params_file import read_params
 from asr.sentences import split_sentences, words
 
 REPOSITORY = Path(__file__).parents[2]
@@ -70,9 +75,10 @@ def test_every_clip_asked_for_is_there(clips):
     assert len({clip.file for clip in clips}) == len(clips)
 
 
-def test_no_sentence_occurs_twice(clips):
-    spoken = [sentence for clip in clips for sentence in split_sentences(clip.sentence)]
-    assert len(set(spoken)) == len(spoken)
+def test_a_sentence_that_is_judged_on_occurs_once(clips):
+    spoken = Counter(sentence for clip in clips for sentence in split_sentences(clip.sentence))
+    judged = {sentence for clip in clips if clip.split != "train" for sentence in split_sentences(clip.sentence)}
+    assert {sentence: spoken[sentence] for sentence in judged} == dict.fromkeys(judged, 1)
 
 
 def test_no_voice_occurs_in_two_parts(clips):
@@ -145,10 +151,10 @@ def test_only_the_splits_that_a_corpus_is_for_are_filled(corpus):
 
 
 def test_clips_are_mono_audible_and_of_the_right_length(corpus):
-    for name, shortest, longest in (("general", 0.9, 5), ("domain", 0.9, 5), ("long", 4, 20), ("noise", 1, 10.1)):
+    for name, shortest, longest in (("general", 0.9, 5), ("domain", 0.9, 5), ("long", 4, 20), ("noise", 1, 5)):
         for path in (corpus / name / "de" / "clips").iterdir():
             samples, rate = soundfile.read(path)
-            assert (samples.ndim, rate) == (1, 22_050)
+            assert (samples.ndim, rate, path.suffix, soundfile.info(path).format) == (1, 22_050, ".flac", "FLAC")
             assert shortest <= len(samples) / rate <= longest, path.name
             if name != "noise":
                 assert 0.1 < abs(samples).max() <= 1.0
@@ -189,8 +195,10 @@ def test_too_many_voices_is_said(tmp_path):
 
 
 def test_more_clips_than_sentences_is_said(tmp_path):
-    params = SampleSpeech(output_dir=tmp_path / "x", **SMALL | {"domain_train_clips": 100_000})
-    with pytest.raises(UserError, match=r"domain: found only .* of 100000 new sentences for train"):
+    params = SampleSpeech(output_dir=tmp_path / "x", **SMALL | {"dev_clips": 100_000})
+    with pytest.raises(
+        UserError, match=r"general: found only .* of 100000 new sentences for dev; .* fewer clips of dev"
+    ):
         sample_speech.main(params)
     assert not (tmp_path / "x").exists()
 
@@ -199,3 +207,22 @@ def test_too_few_training_clips_is_said(tmp_path):
     params = SampleSpeech(output_dir=tmp_path / "x", **SMALL | {"train_clips": 1})
     with pytest.raises(UserError, match=r"general: found only .* for dev; .* more of train"):
         sample_speech.main(params)
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path):
+    """A limit on the size of a file stands in for a full disk."""
+    program = (
+        "from test_sample_speech import *\n"
+        f"sample_speech.main(SampleSpeech(output_dir=Path({str(tmp_path)!r}) / 'x', **SMALL))"
+    )
+    path = os.pathsep.join([str(Path(__file__).parent), str(REPOSITORY / "scripts")])
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": path},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "OSError: [Errno 27] File too large" in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -2,6 +2,7 @@
 
     corpus = read_corpus("common_voice", source="general", language="de", domain="general", speaker_hash=…, path=…, …)
     corpus.rows                       # how many utterances and rejections will come
+    corpus.promised                   # ("train", "dev", "test"): an empty one is an error
     for item in corpus.utterances:    # Utterance | Rejected
 
 A reader is a module here with one function
@@ -13,6 +14,7 @@ A reader is a module here with one function
 - `id` is "<source>/<the corpus's own id>", `speaker` "<source>/<the corpus's own speaker>" or "", `audio` the
   recording's bytes as they are, `text` the transcript as it is. A row that cannot become an utterance is a `Rejected`.
 - Where the corpus has no splits of its own, `split` is "" and `read_corpus` fills it in by speaker.
+- `promised` names the splits that must have rows, "" where the corpus has no splits of its own.
 """
 
 import hashlib
@@ -25,9 +27,10 @@ from asr.utterance import Rejected, Utterance
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus that has been opened: its number of rows, and the rows, to be walked once."""
+    """A corpus that has been opened: its number of rows, the splits it must fill, the rows, to be walked once."""
 
     rows: int
+    promised: tuple[str, ...]
     utterances: Iterator[Utterance | Rejected]
 
 
@@ -38,6 +41,12 @@ class SpeakerHash:
     seed: int
     dev_share: float
     test_share: float
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that have a share."""
+        shares = {"train": 1 - self.dev_share - self.test_share, "dev": self.dev_share, "test": self.test_share}
+        return tuple(split for split, share in shares.items() if share > 0)
 
     def split_of(self, speaker: str) -> str:
         """Speakers that the corpus does not tell apart ("") are one speaker: they may be the same person."""
@@ -55,7 +64,8 @@ def read_corpus(corpus: str, speaker_hash: SpeakerHash, **fields: object) -> Cor
         UserError: the corpus is not there or is not in its documented form.
     """
     opened = import_module(f"asr.corpora.{corpus}").read(**fields)
-    return Corpus(opened.rows, (_with_split(item, speaker_hash) for item in opened.utterances))
+    promised = speaker_hash.splits if "" in opened.promised else opened.promised
+    return Corpus(opened.rows, promised, (_with_split(item, speaker_hash) for item in opened.utterances))
 
 
 def _with_split(item: Utterance | Rejected, speaker_hash: SpeakerHash) -> Utterance | Rejected:

@@ -38,18 +38,19 @@ def read(*, source: str, language: str, domain: str, path: Path, splits: str, em
     """
     path = Path(path)
     tables = OFFICIAL if splits == "official" else UNSPLIT
+    promised = tuple(UNSPLIT.values()) if tables is UNSPLIT else ()  # releases of one official split are whole
     reader = _Rows(source, language, domain, empty_text)
     if path.is_file():
         root, texts = _tables_of_tarball(path, language, tables)
         rows = [
             row for name, text in texts.items() for row in _table(io.StringIO(text), f"{path}:{name}", tables[name])
         ]
-        return Corpus(len(rows), reader.from_tarball(path, root, rows))
+        return Corpus(len(rows), promised, reader.from_tarball(path, root, rows))
     root = _root_of_folder(path, language, tables)
     found = [root / name for name in tables if (root / name).is_file()]
     count = sum(1 for table in found for _ in _table_file(table, ""))
     rows = (row for table in found for row in _table_file(table, tables[table.name]))
-    return Corpus(count, reader.from_folder(root / "clips", rows))
+    return Corpus(count, promised, reader.from_folder(root / "clips", rows))
 
 
 class _Rows:
@@ -66,6 +67,8 @@ class _Rows:
                     content = (clips / row["path"]).read_bytes()
                 except (FileNotFoundError, IsADirectoryError):
                     rejected = self._reject(row, "missing_clip", f"no file {clips / row['path']}")
+                except (OSError, ValueError) as error:  # no permission, a bad disk, a null byte in the name
+                    rejected = self._reject(row, "unreadable_audio", f"{clips / row['path']}: {error}")
             yield rejected or self._utterance(row, content)
 
     def from_tarball(self, path: Path, root: str, rows: list[dict]) -> Iterator[Utterance | Rejected]:
@@ -133,10 +136,13 @@ def _table(file: Iterable[str], name: str, split: str) -> Iterator[dict]:
             f"{name}: no column {', '.join(missing)}; its header is {table.fieldnames}; "
             f"Common Voice's tables have {', '.join(COLUMNS)}, separated by tabs"
         )
-    for row in table:
-        whole = None not in row and None not in row.values()  # csv's marks for too many and too few fields
-        fields = {column: row[column] or "" for column in COLUMNS}
-        yield fields | {"split": split, "where": f"{name}:{table.line_num}", "whole": whole}
+    try:
+        for row in table:
+            whole = None not in row and None not in row.values()  # csv's marks for too many and too few fields
+            fields = {column: row[column] or "" for column in COLUMNS}
+            yield fields | {"split": split, "where": f"{name}:{table.line_num}", "whole": whole}
+    except csv.Error as error:
+        raise UserError(f"{name}:{table.line_num}: {error}; mend or remove this line") from None
 
 
 def _root_of_folder(path: Path, language: str, tables: Iterable[str]) -> Path:
