@@ -130,19 +130,19 @@ def _table(file: Iterable[str], name: str, split: str) -> Iterator[dict]:
     Common Voice does not quote: a quotation mark in a sentence is a character like any other.
     """
     table = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-    missing = [column for column in COLUMNS if column not in (table.fieldnames or ())]
-    if missing:
-        raise UserError(
-            f"{name}: no column {', '.join(missing)}; its header is {table.fieldnames}; "
-            f"Common Voice's tables have {', '.join(COLUMNS)}, separated by tabs"
-        )
     try:
+        missing = [column for column in COLUMNS if column not in (table.fieldnames or ())]
+        if missing:
+            raise UserError(
+                f"{name}: no column {', '.join(missing)}; its header is {table.fieldnames}; "
+                f"Common Voice's tables have {', '.join(COLUMNS)}, separated by tabs"
+            )
         for row in table:
             whole = None not in row and None not in row.values()  # csv's marks for too many and too few fields
             fields = {column: row[column] or "" for column in COLUMNS}
             yield fields | {"split": split, "where": f"{name}:{table.line_num}", "whole": whole}
     except csv.Error as error:
-        raise UserError(f"{name}:{table.line_num}: {error}; mend or remove this line") from None
+        raise UserError(f"{name}:{table.reader.line_num}: {error}; mend or remove this line") from None
 
 
 def _root_of_folder(path: Path, language: str, tables: Iterable[str]) -> Path:

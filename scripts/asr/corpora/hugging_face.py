@@ -82,7 +82,7 @@ def _commit(id: str, revision: str) -> str:
     if Path(id).exists() or re.fullmatch("[0-9a-f]{40}", revision):
         return revision
     try:
-        commit = HfApi().dataset_info(id, revision=revision).sha
+        commit = HfApi().dataset_info(id, revision=revision, timeout=30).sha
     except (HTTPError, OfflineModeIsEnabled, ValueError):  # `_load` takes what is in the cache, or says what is wrong
         return revision
     print(f"data set {id}: revision {revision} is {commit}")

@@ -164,3 +164,31 @@ def test_real_recordings():
     assert all(isinstance(item, Utterance) and item.audio and item.text and item.speaker for item in items)
     with pytest.raises(UserError, match=r"choose splits: speaker"):
         read(path)
+
+
+def test_a_clip_that_cannot_be_read_is_rejected_and_the_others_are_not(tmp_path):
+    """A name that the file system refuses stands in for a bad disk, and for no permission, which root always has."""
+    rows = f"A\t{300 * 'x'}\tEins\t2\nA\t\0.mp3\tZwei\t2\nA\ta.mp3\tDrei\t2\n"
+    long, null, good = read(make(tmp_path, {"train.tsv": rows}))
+    assert (long.reason, null.reason, good.text) == ("unreadable_audio", "unreadable_audio", "Drei")
+    assert "File name too long" in long.detail
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_line_that_is_no_row_is_said(tmp_path, packed):
+    path = make(tmp_path / "cv", {"train.tsv": f"A\ta.mp3\tEins\t2\nA\tb.mp3\t{200_000 * 'x'}\t2\n"})
+    if packed:
+        with tarfile.open(tmp_path / "cv.tar.gz", "w:gz") as archive:
+            archive.add(path, arcname="cv")
+        path = tmp_path / "cv.tar.gz"
+    with pytest.raises(UserError, match=r"train.tsv:3: field larger than field limit .*; mend or remove this line"):
+        read(path)
+
+
+def test_only_a_split_by_speaker_promises_its_splits(tmp_path):
+    make(tmp_path, TABLES | {"validated.tsv": "A\ta.mp3\tEins\t2\n"})
+    fields = {"source": "cv", "language": "de", "domain": "d", "path": tmp_path, "empty_text": "reject"}
+    for shares, promised in (((0.2, 0.2), ("train", "dev", "test")), ((0, 0.2), ("train", "test"))):
+        speaker_hash = SpeakerHash(0, *shares)
+        assert read_corpus("common_voice", speaker_hash, splits="speaker", **fields).promised == promised
+        assert read_corpus("common_voice", speaker_hash, splits="official", **fields).promised == ()

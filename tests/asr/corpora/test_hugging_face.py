@@ -2,16 +2,20 @@
 
 import importlib.util
 import io
+import json
+import resource
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
 import soundfile
 from datasets import Audio, Dataset, Features, Value
 
-from asr.corpora import SpeakerHash, read_corpus
+from asr.corpora import SpeakerHash, hugging_face, read_corpus
 from asr.errors import UserError
 from asr.utterance import Rejected
 
@@ -118,3 +122,65 @@ def test_a_hub_that_cannot_be_reached(tmp_path, environment):
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert "UserError: data set owner/name" in done.stderr
     assert "the Hub cannot be reached" in done.stderr
+
+
+def test_a_file_that_cannot_be_read_is_rejected_and_the_others_are_not(tmp_path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "0.flac").write_bytes(flac(0))
+    paths = [str(tmp_path / name) for name in ("0.flac", 300 * "x", "gone.flac")]
+    table = Dataset.from_dict({"audio": paths, "transkription": ["Eins", "Zwei", "Drei"], "speaker": [1, 2, 3]})
+    table.to_parquet(tmp_path / "set" / "train.parquet")
+    good, long, gone = read(tmp_path / "set", {"train": "train"})
+    assert (good.audio, long.reason, gone.reason) == (flac(0), "unreadable_audio", "missing_clip")
+    assert "File name too long" in long.detail
+
+
+def test_a_full_disk_is_no_wrong_id(tmp_path):
+    """A limit on the size of a file stands in for a full disk."""
+    (tmp_path / "set").mkdir()
+    columns = {"audio": [np.random.default_rng(0).bytes(300_000)], "transkription": ["Ja."], "speaker": [1]}
+    Dataset.from_dict(columns).to_parquet(tmp_path / "set" / "train.parquet")
+    code = f"from test_hugging_face import read; read({str(tmp_path / 'set')!r}, {{'train': 'train'}})"
+    path = f"{Path(__file__).parent}:{Path(__file__).parents[3] / 'scripts'}"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"HF_HOME": str(tmp_path / "cache"), "PYTHONPATH": path},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.splitlines()[-1].startswith("OSError: [Errno 27]")
+
+
+def test_too_little_space_is_said_before_a_download(parquet, monkeypatch):
+    monkeypatch.setattr("datasets.builder.has_sufficient_disk_space", lambda *_, **__: False)
+    with pytest.raises(UserError, match=r"Not enough disk space.*free some space, or set CACHE_DIR"):
+        read(parquet, {"train": "train"})
+
+
+def test_a_download_that_broke_is_said(monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("Data processing error: connection reset")
+
+    monkeypatch.setattr("datasets.load_dataset", broken)
+    with pytest.raises(UserError, match=r"data set a/b .*connection reset.*HF_HUB_DISABLE_XET=1"):
+        hugging_face._load("a/b", "default", "main", "train")
+
+
+def test_a_branch_is_read_at_one_commit_which_is_printed(monkeypatch, capsys):
+    class Hub(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.path.startswith("/api/datasets/owner/name/revision/main") else 404)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps({"id": "owner/name", "sha": 40 * "a"}).encode())
+
+    with HTTPServer(("127.0.0.1", 0), Hub) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        assert hugging_face._commit("owner/name", "main") == 40 * "a"
+        server.shutdown()
+    assert f"data set owner/name: revision main is {40 * 'a'}" in capsys.readouterr().out
+    assert hugging_face._commit("owner/name", 40 * "b") == 40 * "b"
+    assert hugging_face._commit(str(Path(__file__).parent), "main") == "main"
