@@ -12,13 +12,18 @@ from asr.params import FinetuneWhisper
 
 def main(params: FinetuneWhisper) -> None:
     from asr.adapter import add_lora, save_adapter
+    from asr.batches import tokens_of
+    from asr.features import FeatureCache
+    from asr.labels import Labeler
     from asr.model import allow_short_context, load_whisper
     from asr.paths import run_folder
     from asr.training import NOT_THE_EXPERIMENT, TrainingSettings, train
 
     model, tokenizer, _ = load_whisper(params.model_dir, dtype="float32")
     allow_short_context(model)
-    adapted = add_lora(model, **params.lora.model_dump(), seed=params.seed)
+    train_cache = FeatureCache(params.features_dir, "train")
+    rows = tokens_of(train_cache, params.sources, Labeler(tokenizer)) if params.lora.token_rows else []
+    adapted = add_lora(model, **params.lora.model_dump() | {"token_rows": rows}, seed=params.seed)
     train(
         adapted,
         tokenizer,

@@ -19,11 +19,23 @@ def add_lora(
     alpha: float,
     dropout: float,
     target_modules: list[str],
+    token_rows: list[int],
     seed: int,
 ) -> PeftModel:
-    """`model`, frozen, with a LoRA adapter on each of `target_modules`; random from `seed`, and at first without effect."""
+    """`model`, frozen, with a LoRA adapter on each of `target_modules`; random from `seed`, and at first without effect.
+
+    Args:
+        token_rows: tokens whose rows of the embedding are trained as well; input and output embedding stay tied.
+    """
     torch.manual_seed(seed)
-    config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=target_modules)
+    rows = {"embed_tokens": token_rows} if token_rows else None
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules=target_modules,
+        trainable_token_indices=rows,
+    )
     return get_peft_model(model, config)
 
 

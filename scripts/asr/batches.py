@@ -4,7 +4,7 @@ A window becomes `input_features` (log-mel, composed from the cache), `decoder_i
 two lists to its longest. The trainer computes nothing about labels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -32,8 +32,11 @@ class WindowDataset(Dataset):
         spoken = [s for row, part in zip(rows, window.parts, strict=True) for s in _segments(row, part)]
         parts = [(self._cache.log_mel(part.utterance), part.offset) for part in window.parts]
         sequence = self._labeler.encode(spoken, rows[0]["language"], timestamps=window.timestamps)
+        features = compose(parts, window.frames)
+        if window.zero_padded:
+            features[:, window.parts[-1].offset + round(rows[-1]["seconds"] / FRAME_SECONDS) :] = 0.0
         return {
-            "input_features": compose(parts, window.frames),
+            "input_features": features,
             "decoder_input_ids": sequence.decoder_input_ids,
             "labels": sequence.labels,
         }
@@ -95,6 +98,14 @@ def sources_of(cache: FeatureCache, shares: dict[str, float], labeler: Labeler) 
     return result
 
 
+def tokens_of(cache: FeatureCache, sources: Iterable[str], labeler: Labeler) -> list[int]:
+    """The text tokens that the sources' transcripts are made of, each once, in order."""
+    columns = (cache.utterances[name][:] for name in ("source", "text", "language"))
+    wanted = set(sources)
+    spoken = {(text, language) for source, text, language in zip(*columns, strict=True) if source in wanted}
+    return sorted({token for text, language in spoken for token in labeler.text(text, language)})
+
+
 def evaluation_windows(cache: FeatureCache, sources: Sequence[str], limit: int) -> list[Window]:
     """One full window an utterance with a transcript, as runtimes hear it: at most `limit`, always the same, the longest texts first.
 
@@ -107,4 +118,4 @@ def evaluation_windows(cache: FeatureCache, sources: Sequence[str], limit: int) 
     if len(rows) > limit:
         rows = sorted(np.random.default_rng(0).permutation(rows)[:limit].tolist())
     rows.sort(key=lambda i: -len(texts[i]))
-    return [Window((Part(i, 0),), FULL_FRAMES, timestamps=False) for i in rows]
+    return [Window((Part(i, 0),), FULL_FRAMES, timestamps=False, zero_padded=False) for i in rows]

@@ -204,11 +204,16 @@ class Windows(Group):
     full_batch: PositiveInt = Field(description="windows in such a step, over all devices")
     jitter_seconds: NonNegativeFloat = Field(description="up to so much silence is added to a cut context")
     packed_share: Share = Field(description="share of the windows of full steps that hold several utterances")
-    packed_from: Share = Field(description="packing starts after this share of the training; 0 for pretrained weights")
+    full_from: Share = Field(
+        description="full steps start after this share of the training; above 0 for random weights, which learn sooner so"
+    )
     gap_seconds: tuple[NonNegativeFloat, NonNegativeFloat] = Field(
         description="silence between packed utterances, drawn from this range"
     )
     timestamps_share: Share = Field(description="share of the windows taught with timestamps")
+    zero_padded_share: Share = Field(
+        description="share of the full windows that are 0 after their last utterance, as faster-whisper pads the log-mel"
+    )
 
     @pydantic.model_validator(mode="after")
     def _check(self):

@@ -15,54 +15,39 @@ GENERAL = {
         Schalte bitte {device} {room} {switch}. | Mach {device} {room} wieder {switch}. |
         Ist {device_nominative} {room} noch an? | Stelle die Heizung {room} auf {number} Grad. |
         Dimme die Lampe {room} auf {number} Prozent. | {Open} bitte {opening} {room}. |
-        Ist {opening} {room} {still} offen? | Wie {warm} ist es {day} {room}? | {day} ist es {room} zu {warm}. |
+        Wie {warm} ist es {day} {room}? | {day} ist es {room} zu {warm}. |
         Stelle den Wecker {day} auf {time}. | Wecke mich {day} um {time}. | Stelle einen Timer auf {number} Minuten. |
         Erinnere mich {day} an {event}. | Erinnere {name} {day} an {event}. | Lösche {event} um {time}. |
-        Wie viele Minuten sind es bis {time}? | Was steht {day} um {hour} Uhr im Kalender? |
-        Trage {event} um {time} ein. | Wann beginnt {day} {event_nominative}? |
-        Verschiebe {event} mit {name} auf {time}. | Sage {event} {day} ab. |
+        Wie viele Minuten sind es bis {time}? | Was steht {day} um {time} im Kalender? |
+        Trage {event} um {time} ein. | Verschiebe {event} mit {name} auf {time}. |
         Spiele {mood} Musik {room}. | Spiele {day} {mood} Musik für {name}. | Mach die Musik {room} {louder}. |
         Stelle die Lautstärke {room} auf {number}. | Welches Lied hört {name} {day}? |
-        Wie komme ich {day} {goal}? | Zeige mir {day} den {way} Weg {goal}. | Wie weit ist es {goal} {means}? |
-        Fahre {day} {means} {goal}. | Biege nach {number} Metern {direction} ab. | Fahre {direction} und dann {goal}. |
-        Wann fährt der {which} {train} {goal}? | Der {which} {train} {goal} kommt um {hour} Uhr. |
-        Wie lange brauche ich {means} {goal}? | Wie wird das Wetter {day} in {city}? | {Weather} {day} in {city}? |
-        Wie spät ist es jetzt in {city}? | Wie viel ist {number} plus {number}? | Wie viel ist {number} minus {number}? |
-        Rufe bitte {name} {day} an. | Schreibe {name} {day} eine {message}. | Sage {name}, ich komme um {time}. |
-        Wo wohnt {name} in {city}? | {name} ist {day} {place}. | Bist du {day} {place}? | Ich bin um {time} {place}. |
-        Es ist {still} {time} in {city}. | Ich habe {day} keine Zeit für {name}. | Wie alt wird {name} {day}? |
-        {name} kommt {day} mit {name}.""",
-    "device": "das Licht | die Lampe | das Radio | den Fernseher | den Ventilator | den Drucker",
-    "device_nominative": "das Licht | die Lampe | das Radio | der Fernseher | der Ventilator | der Drucker",
+        Wie komme ich {day} {goal}? | Wie weit ist es {goal} {means}? | Fahre {day} {means} {goal}. |
+        Biege nach {number} Metern {direction} ab. | Wann fährt {day} der nächste {train} {goal}? |
+        Der letzte {train} {goal} kommt um {time}. | Wie wird das Wetter {day} in {city}? | {Weather} {day} in {city}? |
+        Wie viel ist {number} plus {number}? | Wie viel ist {number} minus {number}? |
+        Rufe bitte {name} {day} an. | Sage {name}, ich komme um {time}. | {name} kommt {day} mit {name}.""",
+    "device": "das Licht | die Lampe | das Radio | den Fernseher",
+    "device_nominative": "das Licht | die Lampe | das Radio | der Fernseher",
     "switch": "an | aus",
-    "still": "noch | jetzt | schon",
-    "room": """in der Küche | im Wohnzimmer | im Schlafzimmer | im Bad | im Flur | im Keller | im Büro |
-        in der Garage | im Garten | auf dem Balkon | oben | unten""",
+    "room": "in der Küche | im Wohnzimmer | im Bad | im Flur | in der Garage | auf dem Balkon | oben",
     "Open": "Öffne | Schließe",
-    "opening": "das Fenster | die Tür | das Tor",
-    "warm": "warm | kalt | hell | dunkel",
-    "day": """heute | morgen | übermorgen | heute Abend | morgen früh | am Montag | am Dienstag | am Mittwoch |
-        am Donnerstag | am Freitag | am Samstag | am Sonntag | nächste Woche""",
+    "opening": "das Fenster | die Tür",
+    "warm": "warm | kalt | dunkel",
+    "day": "heute | morgen | übermorgen | heute Abend | am Montag | am Mittwoch | am Samstag | nächste Woche",
     "hour": "zwei | drei | vier | fünf | sechs | sieben | acht | neun | zehn | elf | zwölf",
     "time": "{hour} Uhr | {hour} Uhr | halb {hour} | Viertel nach {hour} | Viertel vor {hour} | {hour} Uhr dreißig",
-    "number": """{hour} | fünfzehn | zwanzig | fünfundzwanzig | dreißig | vierzig | fünfzig | sechzig | siebzig |
-        achtzig | neunzig | hundert""",
-    "event": "den Termin | den Geburtstag | die Prüfung | das Treffen | den Arzt | die Feier | den Urlaub",
-    "event_nominative": "der Termin | der Geburtstag | die Prüfung | das Treffen | die Feier | der Urlaub",
-    "name": "Anna | Jürgen | Lena | Björn | Sophie | Günther | Maria | Thomas | Käthe",
-    "mood": "ruhige | fröhliche | schöne",
+    "number": "{hour} | zwanzig | dreißig | vierzig | fünfzig | siebzig | hundert",
+    "event": "den Termin | den Geburtstag | die Prüfung | das Treffen",
+    "name": "Anna | Jürgen | Björn | Sophie | Thomas",
+    "mood": "ruhige | fröhliche",
     "louder": "lauter | leiser",
-    "city": "Köln | München | Berlin | Hamburg | Düsseldorf | Nürnberg | Zürich | Wien | Lübeck | Dresden",
-    "goal": """zum Bahnhof | zur Schule | zum Flughafen | nach Hause | ins Museum | zum Supermarkt | zur Straßenbahn |
-        nach {city} | nach {city} | nach {city}""",
-    "way": "kürzesten | schnellsten",
+    "city": "Köln | München | Berlin | Hamburg | Düsseldorf",
+    "goal": "zum Bahnhof | zur Schule | nach Hause | ins Museum | nach {city} | nach {city}",
     "means": "zu Fuß | mit dem Fahrrad | mit dem Auto",
     "direction": "links | rechts",
-    "which": "nächste | letzte",
     "train": "Zug | Bus",
     "Weather": "Schneit es | Scheint die Sonne | Regnet es",
-    "message": "Nachricht | Karte",
-    "place": "zu Hause | im Büro | in {city} | in der Schule | im Urlaub | beim Arzt | unterwegs",
 }
 
 KITCHEN = {

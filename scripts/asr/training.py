@@ -13,7 +13,6 @@ import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
-from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -30,7 +29,7 @@ from asr.labels import IGNORED, MAX_TOKENS, Labeler
 from asr.loss import training_loss
 from asr.paths import only_writer, output_folder
 from asr.scoring import score
-from asr.windows import RankBatches, Shapes, plan_steps
+from asr.windows import RankBatches, Shapes, Window, packed_windows, plan_steps
 
 # Parameters that change how fast or where a training runs, not what comes out: a resumed run may change them.
 NOT_THE_EXPERIMENT = frozenset(
@@ -128,7 +127,7 @@ class WhisperTrainer(Seq2SeqTrainer):
         return (loss, outputs) if return_outputs else loss
 
     def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None, **_):
-        """Decode each row in the language that its labels name, at most half as long again as the longest reference."""
+        """Decode each row in the language that its labels name."""
         languages = [self.labeler.language_of(token) for token in inputs["labels"][:, 0].tolist()]
         return super().prediction_step(
             model,
@@ -137,18 +136,24 @@ class WhisperTrainer(Seq2SeqTrainer):
             ignore_keys,
             language=languages,
             task="transcribe",
-            max_new_tokens=min(self.eval_dataset.longest * 3 // 2 + 8, MAX_TOKENS - 8),
+            max_new_tokens=_longest_hypothesis(inputs["labels"].shape[1]),
         )
 
     def _error_rates(self, prediction) -> dict[str, float]:
-        # Processes fill up the last batch with rows that they have had already.
-        rows = slice(len(self.eval_dataset))
-        hypotheses, references = (
-            [self.labeler.decode(tokens) for tokens in array[rows].tolist()]
-            for array in (prediction.predictions, prediction.label_ids)
-        )
+        references, hypotheses = [], []
+        # Processes fill up the last batch with rows that they have had already: only the first count.
+        for _, said, labels in zip(self.eval_dataset.windows, prediction.predictions, prediction.label_ids, strict=False):
+            # Cut to the row's own limit, so that its hypothesis does not depend on its neighbours in the batch.
+            limit = _longest_hypothesis((labels != IGNORED).sum())
+            references.append(self.labeler.decode(labels.tolist()))
+            hypotheses.append(self.labeler.decode(said[:limit].tolist()))
         rates = score(references, hypotheses)
         return {"wer": rates["wer"], "cer": rates["cer"]}
+
+
+def _longest_hypothesis(labels: int) -> int:
+    """Tokens that a row with so many labels may be decoded to: a model that rambles is stopped."""
+    return min(int(labels) * 3 // 2 + 8, MAX_TOKENS - 8)
 
 
 def train(
@@ -193,6 +198,10 @@ def _trainer(model, tokenizer, features_dir: Path, settings: TrainingSettings, a
     labeler = Labeler(tokenizer)
     train_cache, dev_cache = (FeatureCache(features_dir, split) for split in ("train", "dev"))
     sources = sources_of(train_cache, settings.sources, labeler)
+    eval_windows = evaluation_windows(dev_cache, settings.eval_sources, settings.eval_utterances)
+    if settings.windows.packed_share:
+        dev_sources = sources_of(dev_cache, dict.fromkeys(settings.eval_sources, 1.0), labeler)
+        eval_windows = packed_windows(dev_sources, settings.windows, settings.eval_utterances // 8 + 1) + eval_windows
     accumulation = accumulation_steps(settings, arguments.world_size)
     arguments.gradient_accumulation_steps = accumulation
 
@@ -205,7 +214,7 @@ def _trainer(model, tokenizer, features_dir: Path, settings: TrainingSettings, a
         model=model,
         args=arguments,
         train_dataset=WindowDataset(train_cache, labeler),
-        eval_dataset=_EvaluationSet(dev_cache, labeler, settings),
+        eval_dataset=_EvaluationSet(dev_cache, labeler, eval_windows),
         data_collator=Collator(tokenizer.eos_token_id),
         callbacks=[LogLines(), EventFiles(Path(arguments.output_dir))],
     )
@@ -214,22 +223,17 @@ def _trainer(model, tokenizer, features_dir: Path, settings: TrainingSettings, a
 
 
 class _EvaluationSet(WindowDataset):
-    """The dev utterances, numbered, as the trainer's sequential evaluation asks for them."""
+    """Windows of dev utterances, numbered, as the trainer's sequential evaluation asks for them."""
 
-    def __init__(self, cache: FeatureCache, labeler: Labeler, settings: TrainingSettings):
+    def __init__(self, cache: FeatureCache, labeler: Labeler, windows: list[Window]):
         super().__init__(cache, labeler)
-        self._windows = evaluation_windows(cache, settings.eval_sources, settings.eval_utterances)
-
-    @cached_property
-    def longest(self) -> int:
-        """Tokens of the longest label sequence."""
-        return max(len(self[i]["labels"]) for i in range(len(self)))
+        self.windows = windows
 
     def __len__(self) -> int:
-        return len(self._windows)
+        return len(self.windows)
 
     def __getitem__(self, index: int) -> dict:
-        return super().__getitem__(self._windows[index])
+        return super().__getitem__(self.windows[index])
 
 
 def _arguments(settings: TrainingSettings, run_dir: Path) -> Seq2SeqTrainingArguments:

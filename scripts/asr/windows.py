@@ -9,7 +9,7 @@ does and holding one utterance or several.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class Window:
     parts: tuple[Part, ...]
     frames: int  # length of the context; even, since the encoder halves it
     timestamps: bool  # taught with timestamps
+    zero_padded: bool  # 0 after the last utterance, as faster-whisper pads the log-mel; else what silence sounds like
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,10 @@ class Shapes:
     full_batch: int
     jitter_seconds: float
     packed_share: float
-    packed_from: float
+    full_from: float
     gap_seconds: tuple[float, float]
     timestamps_share: float
+    zero_padded_share: float
     max_tokens: int = MAX_TEXT_TOKENS  # of a packed window
 
 
@@ -98,11 +100,10 @@ def plan_steps(sources: Sequence[Source], shapes: Shapes, steps: int, batch: int
     shares = np.array([source.share for source in sources]) / sum(source.share for source in sources)
     short_steps: list[list[_Placed]] = []
     for step in range(steps):
-        full = rng.random() < shapes.full_share
+        full = rng.random() < shapes.full_share and step >= shapes.full_from * steps
         if full:
-            packing = shapes.packed_share if step >= shapes.packed_from * steps else 0.0
             drawn = rng.choice(len(streams), size=shapes.full_batch, p=shares)
-            placed = [_pack(streams[i], shapes, rng) if rng.random() < packing else _single(streams[i]) for i in drawn]
+            placed = [_pack(streams[i], shapes, rng) if rng.random() < shapes.packed_share else _single(streams[i]) for i in drawn]
             frames = FULL_FRAMES
         else:
             if not short_steps:
@@ -110,11 +111,21 @@ def plan_steps(sources: Sequence[Source], shapes: Shapes, steps: int, batch: int
                 short_steps = _by_length([_single(streams[i]) for i in drawn], batch, rng)
             placed = short_steps.pop()
             frames = _cut_context(placed, shapes, rng)
-        timed = rng.random(len(placed)) < shapes.timestamps_share
         yield [
-            Window(tuple(Part(int(source.rows[index]), offset) for index, offset in parts), frames, bool(with_times))
-            for (source, parts), with_times in zip(placed, timed, strict=True)
+            Window(
+                tuple(Part(int(source.rows[index]), offset) for index, offset in parts),
+                frames,
+                timestamps=rng.random() < shapes.timestamps_share,
+                zero_padded=full and rng.random() < shapes.zero_padded_share,
+            )
+            for source, parts in placed
         ]
+
+
+def packed_windows(sources: Sequence[Source], shapes: Shapes, count: int) -> list[Window]:
+    """So many full windows of several utterances, without timestamps, always the same: to evaluate on."""
+    packed = replace(shapes, full_share=1.0, full_from=0.0, packed_share=1.0, timestamps_share=0.0, full_batch=count)
+    return next(plan_steps(sources, packed, steps=1, batch=count, seed=0))
 
 
 _Placed = tuple[Source, list[tuple[int, int]]]  # a source, and indices into it with their offsets in frames

@@ -10,7 +10,7 @@ from asr.training import TrainingSettings, accumulation_steps
 from asr.windows import Shapes
 
 SHAPES = Shapes(
-    full_share=0.2, full_batch=4, jitter_seconds=1.0, packed_share=0.5, packed_from=0.0, gap_seconds=(0.1, 1.0), timestamps_share=0.5
+    full_share=0.2, full_batch=4, jitter_seconds=1.0, packed_share=0.5, full_from=0.0, gap_seconds=(0.1, 1.0), timestamps_share=0.5, zero_padded_share=0.5
 )  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def tiny_recipe(tiny_inputs, tmp_path):
     for stage in ("train_german_model", "finetune_whisper"):
         params[stage].update(steps=8, eval_steps=4, warmup_steps=2, global_batch=8, device_batch=8, log_steps=1)
         params[stage].update(eval_utterances=4, eval_batch=2)
-        params[stage]["windows"].update(full_share=0.25, full_batch=4, packed_from=0.0)
+        params[stage]["windows"].update(full_share=0.25, full_batch=4, full_from=0.0)
     YAML().dump(params, tmp_path / "params.yaml")
     return tmp_path
 
