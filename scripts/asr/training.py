@@ -84,10 +84,11 @@ def accumulation_steps(settings: TrainingSettings, world: int) -> int:
     Raises:
         UserError: the step's windows cannot be dealt out evenly.
     """
-    sizes = {"global_batch": settings.global_batch, "windows.full_batch": settings.windows.full_batch}
-    used = {
-        name: size for name, size in sizes.items() if name == "windows.full_batch" or settings.windows.full_share < 1
-    }
+    used = {}
+    if settings.windows.full_share < 1 or settings.windows.full_from > 0:
+        used["global_batch"] = settings.global_batch
+    if settings.windows.full_share > 0:
+        used["windows.full_batch"] = settings.windows.full_batch
     for accumulation in range(1, max(used.values()) + 1):
         parts = accumulation * world
         if all(size % parts == 0 and size // parts <= settings.device_batch for size in used.values()):
