@@ -34,7 +34,16 @@ def monitor(tmp_path):
         environment = os.environ | {"PYTHONPATH": str(SCRIPTS), "TENSORBOARD_PORT": str(port)}
         arguments = [sys.executable, "-m", "asr.monitor", *(("--", *command) if command else ())]
         pipe = subprocess.PIPE
-        process = subprocess.Popen(arguments, cwd=tmp_path, env=environment, stdout=pipe, stderr=pipe, text=True)
+        process = subprocess.Popen(
+            arguments,
+            cwd=tmp_path,
+            env=environment,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            # As in a terminal, also where the tests themselves run in the background and ignore Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         started.append(process)
         return process
 

@@ -71,7 +71,7 @@ def test_misspelt_parameter_of_a_group_and_of_a_source(changed):
     [
         ("steps: 1000", "steps: many", "train_german_model.steps: Input should be a valid integer, unable to parse string as an integer, got 'many'"),
         ("schedule: cosine", "schedule: cosin", "train_german_model.schedule: Input should be 'linear', 'cosine' or 'constant_with_warmup', got 'cosin'"),
-        ("full_share: 0.15", "full_share: 1.5", "train_german_model.windows.full_share: Input should be less than or equal to 1, got 1.5"),
+        ("full_share: 0.35", "full_share: 1.5", "train_german_model.windows.full_share: Input should be less than or equal to 1, got 1.5"),
         ("quantizations: [float32, int8]", "quantizations: [float32, int7]", "convert_to_faster.quantizations.1: Input should be 'float32',"),
         ("corpus: common_voice", "corpus: comon_voice", "prepare_audio.sources.general: "),
         ("decoder_layers: 3", "decoder_layers: 2", "base_model.new: decoder_layers: 2 makes whisper.cpp"),

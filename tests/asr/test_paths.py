@@ -84,12 +84,25 @@ def test_fingerprint_changes_with_values_and_contents_alone(tmp_path):
 
 
 def test_run_folder_keeps_experiments_and_recipes_apart(tmp_path, monkeypatch):
-    (data := tmp_path / "data").write_text("x")
     monkeypatch.delenv("LOG_DIR", raising=False)
-    first, second = (run_folder("train_german_model", {"seed": seed}, [data]) for seed in (0, 1))
-    assert first.parent == second.parent == Path("runs/train_german_model")
-    assert first != second
+    model, features = tmp_path / "model", tmp_path / "features"
+    (features / "train").mkdir(parents=True)
+    model.mkdir()
+    (model / "model.safetensors").write_text("weights")
+    (features / "train/utterances.arrow").write_text("utterances")
+
+    def folder(seed=0):
+        return run_folder("train_german_model", {"seed": seed}, model, features)
+
+    before = folder()
+    assert before == folder() and before.parent == Path("runs/train_german_model")
+    assert folder(seed=1) != before
+    for file in (model / "model.safetensors", features / "train/utterances.arrow"):
+        changed = file.read_text()
+        file.write_text("other")
+        assert folder() != before
+        file.write_text(changed)
     monkeypatch.setenv("LOG_DIR", str(tmp_path / "logs"))
     (tmp_path / "german").mkdir()
     monkeypatch.chdir(tmp_path / "german")
-    assert run_folder("x", {}, []).parent == tmp_path / "logs/german/x"
+    assert folder().parent == tmp_path / "logs/german/train_german_model"

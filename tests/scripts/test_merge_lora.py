@@ -11,7 +11,9 @@ def adapter(tiny_recipe):
     from asr.model import load_whisper
 
     model, *_ = load_whisper(tiny_recipe / "outputs/base_model")
-    adapted = add_lora(model, rank=4, alpha=8.0, dropout=0.0, target_modules=["q_proj", "v_proj", "fc1"], token_rows=[400, 401], seed=0)
+    adapted = add_lora(
+        model, rank=4, alpha=8.0, dropout=0.0, target_modules=["q_proj", "v_proj", "fc1"], token_rows=[400, 401], seed=0
+    )
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
             if "lora_B" in name:
