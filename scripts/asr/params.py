@@ -199,13 +199,19 @@ class Windows(Group):
     """How utterances become the windows that the encoder hears (`asr/windows.py`)."""
 
     full_share: Share = Field(
-        description="share of the steps whose windows are padded to 30 s; the others are cut to the batch's longest"
+        description="share of the steps whose windows are padded to 30 s; the others are cut to their longest"
     )
-    full_batch: PositiveInt = Field(description="windows in such a step, over all devices")
-    jitter_seconds: NonNegativeFloat = Field(description="up to so much silence is added to a cut context")
-    packed_share: Share = Field(description="share of the windows of full steps that hold several utterances")
     full_from: Share = Field(
-        description="full steps start after this share of the training; above 0 for random weights, which learn sooner so"
+        description="full and packed steps start after this share of the training; above 0 for random weights, which learn sooner so",
+        lt=1,
+    )
+    full_batch: PositiveInt = Field(description="windows of a full or packed step, over all devices")
+    jitter_seconds: NonNegativeFloat = Field(description="up to so much silence is added to a cut context")
+    packed_share: Share = Field(
+        description="share of the full windows, and of the cut steps, that hold several utterances"
+    )
+    packed_seconds: tuple[PositiveFloat, PositiveFloat] = Field(
+        description="longest packed window when packing starts, and at the end; at most 30"
     )
     gap_seconds: tuple[NonNegativeFloat, NonNegativeFloat] = Field(
         description="silence between packed utterances, drawn from this range"

@@ -87,7 +87,7 @@ def accumulation_steps(settings: TrainingSettings, world: int) -> int:
     used = {}
     if settings.windows.full_share < 1 or settings.windows.full_from > 0:
         used["global_batch"] = settings.global_batch
-    if settings.windows.full_share > 0:
+    if settings.windows.full_share > 0 or settings.windows.packed_share > 0:
         used["windows.full_batch"] = settings.windows.full_batch
     for accumulation in range(1, max(used.values()) + 1):
         parts = accumulation * world
@@ -143,7 +143,9 @@ class WhisperTrainer(Seq2SeqTrainer):
     def _error_rates(self, prediction) -> dict[str, float]:
         references, hypotheses = [], []
         # Processes fill up the last batch with rows that they have had already: only the first count.
-        for _, said, labels in zip(self.eval_dataset.windows, prediction.predictions, prediction.label_ids, strict=False):
+        for _, said, labels in zip(
+            self.eval_dataset.windows, prediction.predictions, prediction.label_ids, strict=False
+        ):
             # Cut to the row's own limit, so that its hypothesis does not depend on its neighbours in the batch.
             limit = _longest_hypothesis((labels != IGNORED).sum())
             references.append(self.labeler.decode(labels.tolist()))

@@ -4,8 +4,8 @@
 steps and workers, so that GPUS=1 and GPUS=2 are one experiment and a resumed run goes on where it stopped.
 
 What a window costs (docs/results.md): most utterances fill a sixth of the 30 s that Whisper pads them to. A step here
-is either *short*, its context cut to the longest utterance of the batch, or *full*, padded to 30 s as every runtime
-does and holding one utterance or several.
+has windows that are *cut* to the longest of them, or *full*, padded to 30 s as every runtime does. A window holds one
+utterance, or is *packed* with several.
 """
 
 from collections.abc import Iterator, Sequence
@@ -55,8 +55,9 @@ class Shapes:
     full_share: float
     full_batch: int
     jitter_seconds: float
-    packed_share: float
     full_from: float
+    packed_share: float
+    packed_seconds: tuple[float, float]
     gap_seconds: tuple[float, float]
     timestamps_share: float
     zero_padded_share: float
@@ -100,17 +101,25 @@ def plan_steps(sources: Sequence[Source], shapes: Shapes, steps: int, batch: int
     shares = np.array([source.share for source in sources]) / sum(source.share for source in sources)
     short_steps: list[list[_Placed]] = []
     for step in range(steps):
-        full = rng.random() < shapes.full_share and step >= shapes.full_from * steps
-        if full:
+        progress = step / steps
+        late = progress >= shapes.full_from
+        full = rng.random() < shapes.full_share and late
+        packed = rng.random(shapes.full_batch) < shapes.packed_share
+        if late and not full:
+            packed[:] = packed[0]  # a step of cut contexts is packed as a whole or not at all
+        if full or (late and packed[0]):
+            limit = _packed_frames(shapes, progress)
             drawn = rng.choice(len(streams), size=shapes.full_batch, p=shares)
-            placed = [_pack(streams[i], shapes, rng) if rng.random() < shapes.packed_share else _single(streams[i]) for i in drawn]
-            frames = FULL_FRAMES
+            placed = [
+                _pack(streams[i], shapes, limit, rng) if several else _single(streams[i])
+                for i, several in zip(drawn, packed, strict=True)
+            ]
         else:
             if not short_steps:
                 drawn = rng.choice(len(streams), size=POOLED_STEPS * batch, p=shares)
                 short_steps = _by_length([_single(streams[i]) for i in drawn], batch, rng)
             placed = short_steps.pop()
-            frames = _cut_context(placed, shapes, rng)
+        frames = FULL_FRAMES if full else _cut_context(placed, shapes, rng)
         yield [
             Window(
                 tuple(Part(int(source.rows[index]), offset) for index, offset in parts),
@@ -124,7 +133,16 @@ def plan_steps(sources: Sequence[Source], shapes: Shapes, steps: int, batch: int
 
 def packed_windows(sources: Sequence[Source], shapes: Shapes, count: int) -> list[Window]:
     """So many full windows of several utterances, without timestamps, always the same: to evaluate on."""
-    packed = replace(shapes, full_share=1.0, full_from=0.0, packed_share=1.0, timestamps_share=0.0, full_batch=count)
+    longest = (shapes.packed_seconds[1], shapes.packed_seconds[1])
+    packed = replace(
+        shapes,
+        full_share=1.0,
+        full_from=0.0,
+        packed_share=1.0,
+        packed_seconds=longest,
+        timestamps_share=0.0,
+        full_batch=count,
+    )
     return next(plan_steps(sources, packed, steps=1, batch=count, seed=0))
 
 
@@ -148,18 +166,25 @@ def _by_length(pool: list[_Placed], batch: int, rng: np.random.Generator) -> lis
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def _pack(stream: _Stream, shapes: Shapes, rng: np.random.Generator) -> _Placed:
-    """Utterances one after the other, with gaps, until the next does not fit into 30 s or into the decoder."""
+def _packed_frames(shapes: Shapes, progress: float) -> int:
+    """How long a packed window may be: it grows from `full_from` to the end of the training."""
+    first, last = shapes.packed_seconds
+    grown = (progress - shapes.full_from) / (1 - shapes.full_from) if progress < 1 else 1.0
+    return min(int((first + (last - first) * grown) / FRAME_SECONDS), FULL_FRAMES)
+
+
+def _pack(stream: _Stream, shapes: Shapes, limit: int, rng: np.random.Generator) -> _Placed:
+    """Utterances one after the other, with gaps, until the next does not fit into `limit` frames or into the decoder."""
     source = stream.source
     low, high = (seconds / FRAME_SECONDS for seconds in shapes.gap_seconds)
     first = stream.peek()
     # A window does not always begin with speech at once; an utterance of nearly 30 s leaves no room before it.
-    offset = min(int(rng.uniform(0, high)), max(FULL_FRAMES - int(source.frames[first]), 0))
+    offset = min(int(rng.uniform(0, high)), max(limit - int(source.frames[first]), 0))
     parts, tokens = [], 0
     while True:
         index = stream.peek()
         tokens += int(source.tokens[index]) + 2  # its two timestamps
-        fits = offset + source.frames[index] <= FULL_FRAMES and tokens <= shapes.max_tokens
+        fits = offset + source.frames[index] <= limit and tokens <= shapes.max_tokens
         if parts and not (fits and source.languages[index] == source.languages[first]):
             return source, parts
         parts.append((stream.take(), offset))

@@ -10,7 +10,7 @@ from asr.training import TrainingSettings, accumulation_steps
 from asr.windows import Shapes
 
 SHAPES = Shapes(
-    full_share=0.2, full_batch=4, jitter_seconds=1.0, packed_share=0.5, full_from=0.0, gap_seconds=(0.1, 1.0), timestamps_share=0.5, zero_padded_share=0.5
+    full_share=0.2, full_batch=4, jitter_seconds=1.0, packed_share=0.5, full_from=0.0, gap_seconds=(0.1, 1.0), timestamps_share=0.5, zero_padded_share=0.5, packed_seconds=(30.0, 30.0)
 )  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def test_a_batch_that_cannot_be_dealt_out_is_refused(world, device_batch):
 def test_only_batches_that_are_used_must_be_dealt_out():
     from dataclasses import replace
 
-    assert accumulation_steps(settings(global_batch=15, windows=replace(SHAPES, full_share=0.0)), 3) == 1
+    assert accumulation_steps(settings(global_batch=15, windows=replace(SHAPES, full_share=0.0, packed_share=0.0)), 3) == 1
     assert accumulation_steps(settings(global_batch=7, windows=replace(SHAPES, full_share=1.0)), 4) == 1
 
 

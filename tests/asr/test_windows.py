@@ -22,7 +22,7 @@ def make_source(size=50, share=1.0, languages=("de",), first_row=0, seed=3):
 def make_shapes(**changes):
     values = {
         "full_share": 0.3, "full_batch": 4, "jitter_seconds": 1.0, "packed_share": 0.7, "full_from": 0.0,
-        "gap_seconds": (0.1, 1.0), "timestamps_share": 0.5, "zero_padded_share": 0.5,
+        "gap_seconds": (0.1, 1.0), "timestamps_share": 0.5, "zero_padded_share": 0.5, "packed_seconds": (30.0, 30.0),
     }  # fmt: skip
     return Shapes(**values | changes)
 
