@@ -39,7 +39,9 @@ def test_a_batch_that_cannot_be_dealt_out_is_refused(world, device_batch):
 def test_only_batches_that_are_used_must_be_dealt_out():
     from dataclasses import replace
 
-    assert accumulation_steps(settings(global_batch=15, windows=replace(SHAPES, full_share=0.0, packed_share=0.0)), 3) == 1
+    assert (
+        accumulation_steps(settings(global_batch=15, windows=replace(SHAPES, full_share=0.0, packed_share=0.0)), 3) == 1
+    )
     assert accumulation_steps(settings(global_batch=7, windows=replace(SHAPES, full_share=1.0)), 4) == 1
 
 

@@ -44,13 +44,15 @@ def test_each_utterance_comes_once_before_any_comes_again():
     order = heard(plan(full_share=1.0))
     for first in range(0, len(order) - 50, 50):
         assert len(set(order[first : first + 50])) == 50
-    times = Counter(heard(plan(full_share=0.0, steps=2 * POOLED_STEPS)))  # short steps are sorted, a pool at a time
+    times = Counter(
+        heard(plan(full_share=0.0, packed_share=0.0, steps=2 * POOLED_STEPS))
+    )  # short steps are sorted, a pool at a time
     assert len(times) == 50 and max(times.values()) - min(times.values()) <= 1
 
 
 def test_short_steps_hold_utterances_of_like_lengths():
     source = make_source(size=500)
-    frames = [windows[0].frames for windows in plan([source], full_share=0.0, jitter_seconds=0.0)]
+    frames = [windows[0].frames for windows in plan([source], full_share=0.0, packed_share=0.0, jitter_seconds=0.0)]
     unsorted = np.random.default_rng(0).choice(source.frames, (60, 8)).max(axis=1)
     assert np.mean(frames) < 0.75 * np.mean(unsorted)
     assert len(set(np.sign(np.diff(frames)))) > 1  # not from the shortest to the longest
@@ -58,17 +60,29 @@ def test_short_steps_hold_utterances_of_like_lengths():
 
 def test_steps_are_full_or_cut_to_their_longest():
     source = make_source()
-    for windows in plan([source]):
-        frames = {window.frames for window in windows}
+    kinds = Counter()
+    for windows in plan([source], packed_seconds=(9.0, 9.0)):
+        lasts = [window.parts[-1] for window in windows]
+        longest = max(last.offset + source.frames[last.utterance] for last in lasts)
+        frames, packed = {window.frames for window in windows}, any(len(window.parts) > 1 for window in windows)
+        full = frames == {FULL_FRAMES}
         assert len(frames) == 1
-        longest = max(source.frames[window.parts[-1].utterance] for window in windows)
-        if frames == {FULL_FRAMES}:
-            assert len(windows) == 4
-        else:
-            assert len(windows) == 8
-            assert all(len(window.parts) == 1 for window in windows)
+        assert len(windows) == (4 if full or packed else 8) or all(len(window.parts) == 1 for window in windows)
+        if not full:
             assert longest <= windows[0].frames <= longest + 101
             assert windows[0].frames % 2 == 0
+            assert not any(window.zero_padded for window in windows)
+        kinds[full, packed] += 1
+    assert len(kinds) == 4
+
+
+def test_packed_windows_grow_through_the_training():
+    steps = plan(
+        [make_source(500)], full_share=0.0, full_from=0.2, packed_share=1.0, packed_seconds=(9.0, 25.0), steps=100
+    )
+    assert all(len(window.parts) == 1 for windows in steps[:20] for window in windows)
+    early, late = ([window.frames for windows in part for window in windows] for part in (steps[20:30], steps[-10:]))
+    assert max(early) < 1200 and min(late) > 1500 and max(late) <= 2602
 
 
 def test_packed_utterances_do_not_overlap_and_fit():
@@ -109,9 +123,9 @@ def test_shares_are_kept():
     from_second = np.mean([window.parts[0].utterance >= 1000 for window in windows])
     assert from_second == pytest.approx(0.25, abs=0.03)
     assert np.mean([window.timestamps for window in windows]) == pytest.approx(0.5, abs=0.03)
-    assert np.mean([step[0].frames == FULL_FRAMES for step in plan(steps=400, full_share=0.25)]) == pytest.approx(
-        0.25, abs=0.06
-    )
+    assert np.mean(
+        [step[0].frames == FULL_FRAMES for step in plan(steps=400, full_share=0.25, packed_share=0.0)]
+    ) == pytest.approx(0.25, abs=0.06)
 
 
 def test_an_utterance_of_thirty_seconds_is_a_window_of_its_own():
