@@ -71,7 +71,7 @@ def test_misspelt_parameter_of_a_group_and_of_a_source(changed):
     [
         ("steps: 1000", "steps: many", "train_german_model.steps: Input should be a valid integer, unable to parse string as an integer, got 'many'"),
         ("schedule: cosine", "schedule: cosin", "train_german_model.schedule: Input should be 'linear', 'cosine' or 'constant_with_warmup', got 'cosin'"),
-        ("full_share: 0.35", "full_share: 1.5", "train_german_model.windows.full_share: Input should be less than or equal to 1, got 1.5"),
+        ("ctc_weight: 0.3", "ctc_weight: -1", "train_german_model.ctc_weight: Input should be greater than or equal to 0, got -1"),
         ("quantizations: [float32, int8]", "quantizations: [float32, int7]", "convert_to_faster.quantizations.1: Input should be 'float32',"),
         ("corpus: common_voice", "corpus: comon_voice", "prepare_audio.sources.general: "),
         ("decoder_layers: 3", "decoder_layers: 2", "base_model.new: decoder_layers: 2 makes whisper.cpp"),
@@ -121,7 +121,7 @@ def test_no_file_no_yaml_and_an_empty_section(tmp_path):
         ("figure: train_german_model general", "figure: train_german general", "evaluation.gates.0.figure", "no model is called train_german; there are base_model, train_german_model, merge_lora, convert_to_faster/float32, "),
         ("figure: train_german_model general", "figure: faster_whisper/int8_float16 general", "evaluation.gates.0.figure", "no model is called faster_whisper/int8_float16; "),
         ("ratio_to: train_german_model domain", "ratio_to: train_german_model kitchen", "evaluation.gates.1.ratio_to", "train_german_model is not judged on kitchen, but on general, domain"),
-        ("/* long lost", "/* general lost", "evaluation.gates.", "faster_whisper_batched/* is not judged on general, but on long"),
+        ("faster_whisper/* general wer, at_most", "faster_whisper_batched/* general wer, at_most", "evaluation.gates.", "faster_whisper_batched/* is not judged on general, but on long"),
         ("minus: train_german_model general wer", "minus: train_german_model general", "evaluation.gates.2.minus", "String should match pattern"),
         ("gap_seconds: [0.1, 1.0]", "gap_seconds: [1.0, 0.1]", "train_german_model.windows", "gap_seconds: 1 is more than 0.1; give the lower one first"),
         ("warmup_steps: 10\n", "warmup_steps: 100000\n", "finetune_whisper", "warmup_steps: 100000 must be fewer than steps: "),
