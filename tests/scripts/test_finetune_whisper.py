@@ -8,7 +8,14 @@ import pytest
 def test_only_the_adapter_is_trained_and_saved(tiny_recipe, run_script):
     from safetensors.numpy import load_file
 
-    flags = ["--model_dir", "outputs/base_model", "--lora.target_modules", "q_proj,v_proj", "--lora.token_rows", "false"]
+    flags = [
+        "--model_dir",
+        "outputs/base_model",
+        "--lora.target_modules",
+        "q_proj,v_proj",
+        "--lora.token_rows",
+        "false",
+    ]
     run_script("finetune_whisper", *flags)
     folder = tiny_recipe / "outputs/finetune_whisper"
     weights = load_file(folder / "adapter_model.safetensors")
