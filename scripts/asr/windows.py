@@ -169,7 +169,7 @@ def _by_length(pool: list[_Placed], batch: int, rng: np.random.Generator) -> lis
 def _packed_frames(shapes: Shapes, progress: float) -> int:
     """How long a packed window may be: it grows from `full_from` to the end of the training."""
     first, last = shapes.packed_seconds
-    grown = (progress - shapes.full_from) / (1 - shapes.full_from) if progress < 1 else 1.0
+    grown = (progress - shapes.full_from) / (1 - shapes.full_from)
     return min(int((first + (last - first) * grown) / FRAME_SECONDS), FULL_FRAMES)
 
 
