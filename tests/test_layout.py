@@ -88,7 +88,8 @@ def test_every_stage_has_its_script_section_class_and_output(recipe):
 
 def test_every_module_is_in_the_list_of_the_package():
     listed = set(re.findall(r"\w+", (SCRIPTS / "asr/__init__.py").read_text()))
-    modules = {path.stem for path in (SCRIPTS / "asr").iterdir() if path.suffix == ".py" or path.name == "corpora"}
+    packages = {path.parent.name for path in (SCRIPTS / "asr").glob("*/__init__.py")}
+    modules = {path.stem for path in (SCRIPTS / "asr").glob("*.py")} | packages
     assert modules - {"__init__"} <= listed
 
 

@@ -1,7 +1,7 @@
 """What the stages share: one noun a file, in the order in which data meets them.
 
 errors, environment, paths, progress                     where a stage reads and writes, and what it shows meanwhile
-params, params_file, command, launch, monitor            how a stage starts
+params/, params_file, command, launch, monitor           how a stage starts
 whisper_shape, utterance, text, audio                    what passes from stage to stage
 sentences, espeak, synthesis                             a corpus from nothing
 corpora/, checks, pool, shards, tally                    from a corpus's own form to checked utterances

@@ -1,0 +1,26 @@
+"""`params.yaml`, typed: one class a section, named like the stage, one sentence a field.
+
+`asr/params_file.py` puts them together and reads the file. What one section can tell is checked here, for flags too;
+what takes two, there.
+"""
+
+from asr.params.data import BaseModel, ExtractFeatures, PrepareAudio, SampleSpeech
+from asr.params.exports import ConvertToFaster, Evaluation, Gate, MergeLora
+from asr.params.section import Group, Section
+from asr.params.training import FinetuneWhisper, TrainGermanModel, TrainingSection
+
+__all__ = [
+    "BaseModel",
+    "ConvertToFaster",
+    "Evaluation",
+    "ExtractFeatures",
+    "FinetuneWhisper",
+    "Gate",
+    "Group",
+    "MergeLora",
+    "PrepareAudio",
+    "SampleSpeech",
+    "Section",
+    "TrainGermanModel",
+    "TrainingSection",
+]

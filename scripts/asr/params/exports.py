@@ -1,0 +1,74 @@
+"""The sections of the stages after training: the models that ship, and how they are judged."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from asr.params.section import Group, Section
+
+Quantization = Literal[
+    "float32", "float16", "bfloat16", "int16", "int8", "int8_float32", "int8_float16", "int8_bfloat16"
+]
+
+
+class MergeLora(Section):
+    """Adapter + model -> a plain Whisper."""
+
+    output_dir: Path = Field(description="folder to write")
+    model_dir: Path = Field(description="the model that the adapter was trained on")
+    lora_model: Path = Field(description="the adapter")
+    features_dir: Path = Field(description="extract_features' folder; its dev utterances prove the merge")
+    tolerance: PositiveFloat = Field(
+        description="largest difference of logits between base + adapter and the merged model"
+    )
+
+
+class ConvertToFaster(Section):
+    """A plain Whisper -> CTranslate2, one folder a quantisation."""
+
+    output_dir: Path = Field(description="folder to write: <quantization>/")
+    model_dir: Path = Field(description="the plain Whisper to convert")
+    quantizations: list[Quantization] = Field(description="a model for each", min_length=1)
+
+
+Figure = Annotated[str, Field(pattern=r"^\S+ \S+ \S+$")]
+FigureOrNone = Annotated[str, Field(pattern=r"^(\S+ \S+ \S+)?$")]
+
+
+class Gate(Group):
+    """A figure that must not exceed a limit: figure, or figure - minus, or figure / ratio_to, or |figure - distance_to|.
+
+    A figure is "model test_set name", as in "merge_lora general wer"; a model may end in /*, each is then judged.
+    """
+
+    figure: Figure = Field(description="the figure")
+    minus: FigureOrNone = Field(default="", description="a figure to subtract")
+    ratio_to: FigureOrNone = Field(default="", description="a figure to divide by")
+    distance_to: FigureOrNone = Field(default="", description="a figure to be near to")
+    at_most: float = Field(description="the limit")
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        if sum(map(bool, (self.minus, self.ratio_to, self.distance_to))) > 1:
+            raise ValueError("a gate has at most one of minus, ratio_to and distance_to")
+        return self
+
+
+class Evaluation(Section):
+    """Every model and every export on every test set, with gates."""
+
+    output_dir: Path = Field(description="folder to write: metrics.json, predictions.jsonl")
+    audio_dir: Path = Field(description="prepare_audio's folder; its test split is judged on")
+    models: dict[Annotated[str, Field(pattern=r"^[\w.-]+$")], Path] = Field(
+        description="plain Whispers, by name, decoded by transformers"
+    )
+    exports_dir: Path = Field(description="convert_to_faster's folder; each quantisation is decoded by faster-whisper")
+    test_sets: list[str] = Field(description="sources to judge each model on", min_length=1)
+    long_test_sets: list[str] = Field(
+        description="sources of long recordings, decoded by faster-whisper's BatchedInferencePipeline alone"
+    )
+    batch: PositiveInt = Field(description="utterances that transformers decodes at once")
+    beam_size: PositiveInt = Field(description="faster-whisper's beam; its own default is 5")
+    gates: list[Gate] = Field(description="limits; a missed one fails the stage")

@@ -1,0 +1,116 @@
+"""The sections of the two trainings."""
+
+from pathlib import Path
+from typing import Literal
+
+import pydantic
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from asr.params.section import Group, Section, Share
+
+
+class Windows(Group):
+    """How utterances become the windows that the encoder hears (`asr/windows.py`)."""
+
+    full_share: Share = Field(
+        description="share of the steps whose windows are padded to 30 s; the others are cut to their longest"
+    )
+    full_from: Share = Field(
+        description="full and packed steps start after this share of the training; above 0 for random weights, which learn sooner so",
+        lt=1,
+    )
+    full_batch: PositiveInt = Field(description="windows of a full or packed step, over all devices")
+    jitter_seconds: NonNegativeFloat = Field(description="up to so much silence is added to a cut context")
+    packed_share: Share = Field(
+        description="share of the full windows, and of the cut steps, that hold several utterances"
+    )
+    packed_seconds: tuple[PositiveFloat, PositiveFloat] = Field(
+        description="longest packed window when packing starts, and at the end; at most 30"
+    )
+    gap_seconds: tuple[NonNegativeFloat, NonNegativeFloat] = Field(
+        description="silence between packed utterances, drawn from this range"
+    )
+    timestamps_share: Share = Field(description="share of the windows taught with timestamps")
+    zero_padded_share: Share = Field(
+        description="share of the full windows that are 0 after their last utterance, as faster-whisper pads the log-mel"
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        low, high = self.gap_seconds
+        if low > high:
+            raise ValueError(f"gap_seconds: {low:g} is more than {high:g}; give the lower one first")
+        return self
+
+
+class TrainingSection(Section):
+    """What `train_german_model` and `finetune_whisper` share."""
+
+    output_dir: Path = Field(description="folder to write")
+    model_dir: Path = Field(description="the model to start from")
+    features_dir: Path = Field(description="extract_features' folder")
+    sources: dict[str, PositiveFloat] = Field(
+        description="sources to train on, with the share of the utterances drawn from each", min_length=1
+    )
+    eval_sources: list[str] = Field(description="sources whose dev split decides on the best checkpoint", min_length=1)
+    eval_utterances: PositiveInt = Field(description="at most so many dev utterances, the same ones each time")
+    seed: NonNegativeInt = Field(description="decides the order of the data and everything else that is drawn")
+    steps: PositiveInt = Field(description="optimiser steps")
+    global_batch: PositiveInt = Field(description="windows a step, over all devices and accumulation")
+    device_batch: PositiveInt = Field(description="windows that a device holds at once; the rest is accumulated")
+    optimizer: Literal["adamw_torch", "adamw_torch_fused", "adafactor"] = Field(
+        description="adafactor keeps almost no state: 8 bytes a weight less than AdamW"
+    )
+    learning_rate: PositiveFloat = Field(description="peak")
+    schedule: Literal["linear", "cosine", "constant_with_warmup"] = Field(description="what follows the warm-up")
+    warmup_steps: NonNegativeInt = Field(description="steps of linear warm-up")
+    weight_decay: NonNegativeFloat = Field(description="AdamW's")
+    max_grad_norm: PositiveFloat = Field(description="gradients are clipped to this norm")
+    gradient_checkpointing: bool = Field(description="about 40 % less memory for about 30 % more time")
+    eval_steps: PositiveInt = Field(description="steps between evaluations, which are also the checkpoints")
+    eval_batch: PositiveInt = Field(description="windows that a device decodes at once")
+    log_steps: PositiveInt = Field(description="steps between points of the loss curve")
+    loader_workers: NonNegativeInt = Field(
+        description="processes a device that build batches; 0: the training process itself"
+    )
+    windows: Windows = Field(description="how utterances become windows")
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        if self.steps % self.eval_steps:
+            raise ValueError(
+                f"steps: {self.steps} is not a multiple of eval_steps: {self.eval_steps}, so the last steps would not be judged"
+            )
+        if self.warmup_steps >= self.steps:
+            raise ValueError(f"warmup_steps: {self.warmup_steps} must be fewer than steps: {self.steps}")
+        if self.log_steps > self.steps:
+            raise ValueError(f"log_steps: {self.log_steps} must be at most steps: {self.steps}")
+        return self
+
+
+class TrainGermanModel(TrainingSection):
+    """Full-parameter training."""
+
+    ctc_weight: NonNegativeFloat = Field(
+        description="weight of a CTC loss that teaches the encoder to spell; for random weights only, else 0"
+    )
+
+
+class Lora(Group):
+    """LoRA (arXiv 2106.09685)."""
+
+    rank: PositiveInt = Field(description="rank of the update of each matrix")
+    alpha: PositiveFloat = Field(description="the update is scaled by alpha / rank")
+    dropout: Share = Field(description="dropout on the adapter's input")
+    target_modules: list[Literal["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]] = Field(
+        description="matrices that are adapted", min_length=1
+    )
+    token_rows: bool = Field(
+        description="also train the embedding's rows of the transcripts' tokens; for a base that never learnt them"
+    )
+
+
+class FinetuneWhisper(TrainingSection):
+    """Adaptation with few weights."""
+
+    lora: Lora = Field(description="the adapter")
