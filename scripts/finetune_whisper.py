@@ -29,12 +29,7 @@ def main(params: FinetuneWhisper) -> None:
         tokenizer,
         params.features_dir,
         TrainingSettings.of(params.model_dump()),
-        run_dir=run_folder(
-            "finetune_whisper",
-            params.model_dump(mode="json", exclude=NOT_THE_EXPERIMENT),
-            params.model_dir,
-            params.features_dir,
-        ),
+        run_dir=run_folder("finetune_whisper", params.model_dump(mode="json"), ignored=NOT_THE_EXPERIMENT),
         deliver=lambda folder: save_adapter(adapted, folder),
         output_dir=params.output_dir,
     )

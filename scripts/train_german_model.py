@@ -23,12 +23,7 @@ def main(params: TrainGermanModel) -> None:
         tokenizer,
         params.features_dir,
         TrainingSettings.of(params.model_dump()),
-        run_dir=run_folder(
-            "train_german_model",
-            params.model_dump(mode="json", exclude=NOT_THE_EXPERIMENT),
-            params.model_dir,
-            params.features_dir,
-        ),
+        run_dir=run_folder("train_german_model", params.model_dump(mode="json"), ignored=NOT_THE_EXPERIMENT),
         deliver=lambda folder: save_whisper(folder, model, tokenizer, feature_extractor),
         output_dir=params.output_dir,
     )

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -73,11 +73,13 @@ def fingerprint(*parts: object) -> str:
     return digest.hexdigest()[:16]
 
 
-def run_folder(stage: str, values: dict, model_dir: Path, features_dir: Path) -> Path:
+def run_folder(stage: str, values: dict, ignored: Collection[str]) -> Path:
     """Where a training keeps checkpoints and TensorBoard's events: `runs/<stage>/<hash of its params and data>/`.
 
-    A resume can so never mix two experiments. `values` leaves out what does not change the result.
+    A resume can so never mix two experiments. Of `values`, the stage's parameters, those that are `ignored` do not count;
+    of the model and the features that they name, the contents do.
     """
-    weights = sorted(path for path in model_dir.iterdir() if path.suffix in (".safetensors", ".bin"))
-    utterances = sorted(features_dir.glob("*/utterances.arrow"))
-    return log_dir() / stage / fingerprint(values, *weights, *utterances)
+    experiment = {name: value for name, value in values.items() if name not in ignored}
+    weights = sorted(path for path in Path(values["model_dir"]).iterdir() if path.suffix in (".safetensors", ".bin"))
+    utterances = sorted(Path(values["features_dir"]).glob("*/utterances.arrow"))
+    return log_dir() / stage / fingerprint(experiment, *weights, *utterances)

@@ -91,12 +91,15 @@ def test_run_folder_keeps_experiments_and_recipes_apart(tmp_path, monkeypatch):
     (model / "model.safetensors").write_text("weights")
     (features / "train/utterances.arrow").write_text("utterances")
 
-    def folder(seed=0):
-        return run_folder("train_german_model", {"seed": seed}, model, features)
+    def folder(seed=0, model_dir=model, features_dir=features):
+        values = {"seed": seed, "model_dir": str(model_dir), "features_dir": str(features_dir)}
+        return run_folder("train_german_model", values, ignored={"model_dir", "features_dir"})
 
     before = folder()
     assert before == folder() and before.parent == Path("runs/train_german_model")
     assert folder(seed=1) != before
+    (tmp_path / "same").symlink_to(tmp_path)
+    assert folder(model_dir=tmp_path / "same/model", features_dir=tmp_path / "same/features") == before
     for file in (model / "model.safetensors", features / "train/utterances.arrow"):
         changed = file.read_text()
         file.write_text("other")
