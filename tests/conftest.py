@@ -1,6 +1,7 @@
-"""What all tests share: versions in the header, and a copy of the repository to run Make and DVC in."""
+"""What all tests share: versions in the header, a full disk, and a copy of the repository to run Make and DVC in."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,28 @@ def empty_environment(monkeypatch) -> None:
     """Anew for each test, since `load_environment` removes what is empty."""
     for name in EMPTY:
         monkeypatch.setenv(name, "")
+
+
+@pytest.fixture
+def on_a_full_disk(request):
+    """Run code, which may import the test's own module, where no file can hold more than `limit` bytes.
+
+    That limit stands in for a full disk. The code must fail; returns what it wrote to stderr.
+    """
+
+    def run(code: str, limit: int, **variables: str) -> str:
+        path = os.pathsep.join([str(request.path.parent), str(REPOSITORY / "scripts")])
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONPATH": path} | variables,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode != 0
+        return done.stderr
+
+    return run
 
 
 @pytest.fixture

@@ -1,10 +1,6 @@
 """Every row is kept or rejected with its reason, whatever the number of workers, and a failed run leaves nothing."""
 
 import json
-import os
-import resource
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -203,28 +199,17 @@ def test_no_tokenizer(tmp_path):
         run(tmp_path, tmp_path, {"a": {"path": make(tmp_path / "a")}})
 
 
-def test_a_write_error_leaves_nothing_behind(tmp_path, model_dir):
-    """A limit on the size of a file stands in for a full disk."""
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, model_dir, on_a_full_disk):
     rows = ""
     for number in range(20):
         add_clip(tmp_path / "a", f"{number}.wav", 10.0, seed=number)
         rows += f"S\t{number}.wav\tSatz {number}.\n"
     make(tmp_path / "a", train=rows)
-    program = (
+    code = (
         "from pathlib import Path; from test_prepare_audio import run\n"
         f"run(Path({str(tmp_path)!r}), Path({str(model_dir)!r}), {{'a': {{'path': {str(tmp_path / 'a')!r}}}}})"
     )
-    path = os.pathsep.join([str(Path(__file__).parent), str(REPOSITORY / "scripts")])
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=os.environ | {"PYTHONPATH": path},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode != 0
-    assert "File too large" in done.stderr
+    assert "File too large" in on_a_full_disk(code, limit=1_000_000)
     assert not list(tmp_path.glob("out*"))
 
 

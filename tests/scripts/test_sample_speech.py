@@ -2,10 +2,6 @@
 
 import csv
 import hashlib
-import os
-import resource
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -209,20 +205,10 @@ def test_too_few_training_clips_is_said(tmp_path):
         sample_speech.main(params)
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(tmp_path):
-    """A limit on the size of a file stands in for a full disk."""
-    program = (
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, on_a_full_disk):
+    code = (
         "from test_sample_speech import *\n"
         f"sample_speech.main(SampleSpeech(output_dir=Path({str(tmp_path)!r}) / 'x', **SMALL))"
     )
-    path = os.pathsep.join([str(Path(__file__).parent), str(REPOSITORY / "scripts")])
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=os.environ | {"PYTHONPATH": path},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "OSError: [Errno 27] File too large" in done.stderr
+    assert "OSError: [Errno 27] File too large" in on_a_full_disk(code, limit=20_000)
     assert not list(tmp_path.iterdir())

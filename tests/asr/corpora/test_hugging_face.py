@@ -3,7 +3,6 @@
 import importlib.util
 import io
 import json
-import resource
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -135,22 +134,13 @@ def test_a_file_that_cannot_be_read_is_rejected_and_the_others_are_not(tmp_path)
     assert "File name too long" in long.detail
 
 
-def test_a_full_disk_is_no_wrong_id(tmp_path):
-    """A limit on the size of a file stands in for a full disk."""
+def test_a_full_disk_is_no_wrong_id(tmp_path, on_a_full_disk):
     (tmp_path / "set").mkdir()
     columns = {"audio": [np.random.default_rng(0).bytes(300_000)], "transkription": ["Ja."], "speaker": [1]}
     Dataset.from_dict(columns).to_parquet(tmp_path / "set" / "train.parquet")
     code = f"from test_hugging_face import read; read({str(tmp_path / 'set')!r}, {{'train': 'train'}})"
-    path = f"{Path(__file__).parent}:{Path(__file__).parents[3] / 'scripts'}"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"HF_HOME": str(tmp_path / "cache"), "PYTHONPATH": path},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stderr.splitlines()[-1].startswith("OSError: [Errno 27]")
+    said = on_a_full_disk(code, limit=100_000, HF_HOME=str(tmp_path / "cache"))
+    assert said.splitlines()[-1].startswith("OSError: [Errno 27]")
 
 
 def test_too_little_space_is_said_before_a_download(parquet, monkeypatch):
