@@ -34,7 +34,8 @@ def read(*, source: str, language: str, domain: str, path: Path, splits: str, em
         empty_text: "reject" a row without a sentence, or take it as "no_speech".
 
     Raises:
-        UserError: no such path, no table, a table without the needed columns or not UTF-8, a broken tarball.
+        UserError: no such path, no table, a table without the needed columns or not UTF-8, a broken tarball, a table or a
+            tarball that cannot be read (now or while its clips are read).
     """
     path = Path(path)
     tables = OFFICIAL if splits == "official" else UNSPLIT
@@ -122,6 +123,8 @@ def _table_file(path: Path, split: str) -> Iterator[dict]:
             yield from _table(file, str(path), split)
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from None
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 def _table(file: Iterable[str], name: str, split: str) -> Iterator[dict]:
@@ -194,9 +197,9 @@ def _speaks(folder: str, language: str) -> bool:
 
 def _members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     """Name and content of the wanted plain files of a tarball, in its order; links and devices are not followed."""
-    with path.open("rb") as file:
-        gzipped = file.read(2) == b"\x1f\x8b"
     try:
+        with path.open("rb") as file:
+            gzipped = file.read(2) == b"\x1f\x8b"
         # gzip notices that a file was cut; tarfile's own stream takes a cut between two members for the end.
         with gzip.open(path) if gzipped else path.open("rb") as file, tarfile.open(fileobj=file, mode="r|*") as archive:
             for member in archive:
@@ -205,3 +208,10 @@ def _members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, b
                     yield name, archive.extractfile(member).read()
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path}: not a whole tarball ({error}); download it again") from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    reason = error.strerror or error
+    return UserError(f"{path}: cannot be read ({reason}); check its permissions and its disk, or download it again")

@@ -1,11 +1,14 @@
 """The same corpus as a folder, below a language's folder, and as a tarball gives the same utterances."""
 
+import errno
+import gzip
+import os
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from asr.corpora import SpeakerHash, read_corpus
+from asr.corpora import Corpus, SpeakerHash, read_corpus
 from asr.errors import UserError
 from asr.utterance import Rejected, Utterance
 
@@ -14,10 +17,13 @@ HEADER = "client_id\tpath\tsentence\tup_votes\n"
 BY_SPEAKER = SpeakerHash(seed=0, dev_share=0.2, test_share=0.2)
 
 
+def open_corpus(path: Path, split: SpeakerHash = BY_SPEAKER, splits="official", empty_text="reject") -> Corpus:
+    fields = {"source": "cv", "language": "de", "domain": "d", "path": path}
+    return read_corpus("common_voice", split, splits=splits, empty_text=empty_text, **fields)
+
+
 def read(path: Path, splits: str = "official", empty_text: str = "reject", split: SpeakerHash = BY_SPEAKER) -> list:
-    corpus = read_corpus(
-        "common_voice", split, source="cv", language="de", domain="d", path=path, splits=splits, empty_text=empty_text
-    )
+    corpus = open_corpus(path, split, splits, empty_text)
     items = list(corpus.utterances)
     assert len(items) == corpus.rows
     return items
@@ -30,6 +36,12 @@ def make(folder: Path, tables: dict[str, str], clips: str = "abcdef") -> Path:
     for name, rows in tables.items():
         (folder / name).write_text(HEADER + rows, encoding="utf-8")
     return folder
+
+
+def pack(path: Path, folder: Path) -> Path:
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(folder, arcname="cv")
+    return path
 
 
 TABLES = {
@@ -76,9 +88,7 @@ def test_what_is_no_utterance_is_rejected_with_its_reason(tmp_path, packed):
     rows = "A\ta.mp3\tEins\t2\nA\tgone.mp3\tZwei\t2\nA\tb.mp3\t  \t2\nA\tc.mp3\nA\t../train.tsv\tx\t2\nA\td.mp3\tx\t2\tmore\n"
     path = make(tmp_path / "cv", {"train.tsv": rows})
     if packed:
-        with tarfile.open(tmp_path / "cv.tar.gz", "w:gz") as archive:
-            archive.add(path, arcname="cv")
-        path = tmp_path / "cv.tar.gz"
+        path = pack(tmp_path / "cv.tar.gz", path)
     items = read(path)
     reasons = {item.id: item.reason for item in items if isinstance(item, Rejected)}
     assert reasons == {
@@ -122,15 +132,42 @@ def test_shares_are_kept():
 
 
 def test_a_tarball_that_was_cut_is_noticed_wherever_the_cut_is(tmp_path):
-    path = tmp_path / "cv.tar.gz"
-    make(tmp_path / "cv", TABLES)
-    with tarfile.open(path, "w:gz") as archive:
-        archive.add(tmp_path / "cv", arcname="cv")
+    path = pack(tmp_path / "cv.tar.gz", make(tmp_path / "cv", TABLES))
     content = path.read_bytes()
     for length in range(20, len(content) - 30, 7):  # the last bytes hold padding, a checksum and the length
         path.write_bytes(content[:length])
-        with pytest.raises(UserError, match="not a whole tarball"):
+        with pytest.raises(UserError, match=r"cv.tar.gz: not a whole tarball \(.+\); download it again"):
             read(path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:300]), r"not a whole tarball \(.+\); download it again"),
+        (lambda path: path.unlink(), r"cannot be read \(No such file or directory\); check"),
+    ],
+    ids=["cut", "gone"],
+)
+def test_a_tarball_that_breaks_after_its_tables_were_read(tmp_path, spoil, message):
+    path = pack(tmp_path / "cv.tar.gz", make(tmp_path / "cv", TABLES))
+    corpus = open_corpus(path)
+    spoil(path)
+    with pytest.raises(UserError, match=f"cv.tar.gz: {message}"):
+        list(corpus.utterances)
+
+
+def test_a_read_error_in_the_middle_of_a_tarball(tmp_path, monkeypatch):
+    path = pack(tmp_path / "cv.tar.gz", make(tmp_path / "cv", TABLES))
+    corpus, read_on = open_corpus(path), gzip.GzipFile.read
+
+    def fail_later(file, size=-1):
+        if file.tell() > 2048:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read_on(file, size)
+
+    monkeypatch.setattr(gzip.GzipFile, "read", fail_later)
+    with pytest.raises(UserError, match=r"cv.tar.gz: cannot be read \(Input/output error\); check its permissions"):
+        list(corpus.utterances)
 
 
 @pytest.mark.parametrize(
@@ -142,8 +179,10 @@ def test_a_tarball_that_was_cut_is_noticed_wherever_the_cut_is(tmp_path):
         (lambda path: _write(path / "train.tsv", b""), "train.tsv: no column client_id, path, sentence"),
         (lambda path: _write(path / "train.tsv", HEADER.encode("utf-16")), "train.tsv: not UTF-8"),
         (lambda path: _write(path / "cv.tar.gz", b"no archive") / "cv.tar.gz", "not a whole tarball"),
+        (lambda path: _bad_disk(path / "cv.tar.gz") / "cv.tar.gz", r"cannot be read \(Input/output error\); check"),
+        (lambda path: _bad_disk(path / "train.tsv"), r"train.tsv: cannot be read \(Input/output error\); check"),
     ],
-    ids=["no folder", "no table", "no column", "empty table", "utf-16", "no tarball"],
+    ids=["no folder", "no table", "no column", "empty table", "utf-16", "no tarball", "bad tarball", "bad table"],
 )
 def test_what_the_user_can_mend(tmp_path, prepare, message):
     with pytest.raises(UserError, match=message):
@@ -152,6 +191,12 @@ def test_what_the_user_can_mend(tmp_path, prepare, message):
 
 def _write(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
+    return path.parent
+
+
+def _bad_disk(path: Path) -> Path:
+    """A file whose first byte gives a read error: address 0 of a process."""
+    path.symlink_to("/proc/self/mem")
     return path.parent
 
 
@@ -178,17 +223,14 @@ def test_a_clip_that_cannot_be_read_is_rejected_and_the_others_are_not(tmp_path)
 def test_a_line_that_is_no_row_is_said(tmp_path, packed):
     path = make(tmp_path / "cv", {"train.tsv": f"A\ta.mp3\tEins\t2\nA\tb.mp3\t{200_000 * 'x'}\t2\n"})
     if packed:
-        with tarfile.open(tmp_path / "cv.tar.gz", "w:gz") as archive:
-            archive.add(path, arcname="cv")
-        path = tmp_path / "cv.tar.gz"
+        path = pack(tmp_path / "cv.tar.gz", path)
     with pytest.raises(UserError, match=r"train.tsv:3: field larger than field limit .*; mend or remove this line"):
         read(path)
 
 
 def test_only_a_split_by_speaker_promises_its_splits(tmp_path):
     make(tmp_path, TABLES | {"validated.tsv": "A\ta.mp3\tEins\t2\n"})
-    fields = {"source": "cv", "language": "de", "domain": "d", "path": tmp_path, "empty_text": "reject"}
     for shares, promised in (((0.2, 0.2), ("train", "dev", "test")), ((0, 0.2), ("train", "test"))):
         speaker_hash = SpeakerHash(0, *shares)
-        assert read_corpus("common_voice", speaker_hash, splits="speaker", **fields).promised == promised
-        assert read_corpus("common_voice", speaker_hash, splits="official", **fields).promised == ()
+        assert open_corpus(tmp_path, speaker_hash, "speaker").promised == promised
+        assert open_corpus(tmp_path, speaker_hash, "official").promised == ()
