@@ -14,7 +14,7 @@ import pytest
 from asr.command import full_disk, parse, run_stage
 from asr.errors import UserError
 from asr.params import BaseModel, ConvertToFaster, MergeLora
-from asr.params_file import Params
+from asr.params_file import Params, read_params
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STAGES = sorted(path.stem for path in (REPOSITORY / "scripts").glob("*.py"))
@@ -67,15 +67,17 @@ def test_a_typo_anywhere_in_the_file_stops_every_stage_before_anything_heavy(sta
 
 
 def test_without_flags_the_section_is_the_files(sample):
-    assert parse(ConvertToFaster, []).quantizations == ["float32", "int8"]
+    assert parse(ConvertToFaster, []) == read_params(sample / "params.yaml").convert_to_faster
 
 
 def test_a_flag_overrides_the_file_for_this_run_and_leaves_the_rest(sample):
-    given = parse(ConvertToFaster, ["--quantizations", '["int8"]', "--model_dir=elsewhere"])
-    assert given.quantizations == ["int8"] and given.model_dir == Path("elsewhere")
-    assert given.output_dir == Path("outputs/convert_to_faster")
-    assert parse(BaseModel, ["--new.width", "64"]).new.width == 64
-    assert parse(BaseModel, ["--new.width", "64"]).new.heads == 4
+    file = read_params(sample / "params.yaml")
+    given = parse(ConvertToFaster, ["--quantizations", '["int16"]', "--model_dir=elsewhere"])
+    changed = {"quantizations": ["int16"], "model_dir": Path("elsewhere")}
+    assert given == file.convert_to_faster.model_copy(update=changed)
+    width = 3 * file.base_model.new.width
+    given = parse(BaseModel, ["--new.width", str(width)])
+    assert given.new == file.base_model.new.model_copy(update={"width": width})
     assert parse(MergeLora, ["--tolerance", "3e-06"]).tolerance == 3e-6
 
 

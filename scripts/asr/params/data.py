@@ -92,7 +92,7 @@ class Source(Group):
 class CommonVoiceSource(Source):
     """Common Voice's tarball or unpacked folder, or anything in its layout."""
 
-    corpus: Literal["common_voice"]
+    corpus: Literal["common_voice"] = Field(description="the reader, a module of asr/corpora/")
     path: Path = Field(description="the .tar.gz, or a folder that holds clips/ and *.tsv (or <language>/clips, …)")
     splits: Literal["official", "speaker"] = Field(
         description="official: train.tsv, dev.tsv, test.tsv as they are; speaker: validated.tsv, split by speaker"
@@ -103,7 +103,7 @@ class CommonVoiceSource(Source):
 class HuggingFaceSource(Source):
     """A data set on the Hugging Face Hub, or a folder that `datasets` can load, with official splits."""
 
-    corpus: Literal["hugging_face"]
+    corpus: Literal["hugging_face"] = Field(description="the reader, a module of asr/corpora/")
     id: str = Field(description="owner/name, or a folder")
     revision: str = Field(default="main", description="commit hash on the Hub")
     configuration: str = Field(default="default", description="the data set's configuration")
