@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from asr.environment import VARIABLES
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 LIBRARIES = ("torch", "transformers", "datasets", "peft", "ctranslate2", "faster-whisper", "dvc")
 
@@ -55,17 +57,7 @@ def on_a_full_disk(request):
 @pytest.fixture
 def repository(tmp_path, monkeypatch) -> Path:
     """A fresh clone without a virtual environment, an `.env` or any output. Paths in it hold a space."""
-    for name in (
-        "BASE_DIR",
-        "CACHE_DIR",
-        "MODEL_DIR",
-        "LOG_DIR",
-        "CONFIG_DIR",
-        "GPUS",
-        "RECIPE",
-        "MAKEFLAGS",
-        "MAKELEVEL",
-    ):
+    for name in (*VARIABLES, "GPUS", "RECIPE", "MAKEFLAGS", "MAKELEVEL"):
         monkeypatch.delenv(name, raising=False)
     clone = tmp_path / "fresh clone"
     clone.mkdir()

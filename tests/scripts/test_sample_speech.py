@@ -183,26 +183,19 @@ def test_a_clip_does_not_depend_on_the_others(corpus, tmp_path):
 # ------------------------------------------------------------------------------------------------------------ bad input
 
 
-def test_too_many_voices_is_said(tmp_path):
-    params = SampleSpeech(output_dir=tmp_path / "x", **SMALL | {"train_voices": 100})
-    with pytest.raises(UserError, match=r"train_voices 100 \+ 5 x held_out_voices 2 are 110 .* lower"):
-        sample_speech.main(params)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train_voices": 100}, r"train_voices 100 \+ 5 x held_out_voices 2 are 110 .* lower"),
+        ({"dev_clips": 100_000}, r"general: found only .* of 100000 new sentences for dev; .* fewer clips of dev"),
+        ({"train_clips": 1}, r"general: found only .* for dev; .* more of train"),
+    ],
+    ids=["too many voices", "more clips than sentences", "too few training clips"],
+)
+def test_what_the_user_can_mend(tmp_path, change, message):
+    with pytest.raises(UserError, match=message):
+        sample_speech.main(SampleSpeech(output_dir=tmp_path / "x", **SMALL | change))
     assert not (tmp_path / "x").exists()
-
-
-def test_more_clips_than_sentences_is_said(tmp_path):
-    params = SampleSpeech(output_dir=tmp_path / "x", **SMALL | {"dev_clips": 100_000})
-    with pytest.raises(
-        UserError, match=r"general: found only .* of 100000 new sentences for dev; .* fewer clips of dev"
-    ):
-        sample_speech.main(params)
-    assert not (tmp_path / "x").exists()
-
-
-def test_too_few_training_clips_is_said(tmp_path):
-    params = SampleSpeech(output_dir=tmp_path / "x", **SMALL | {"train_clips": 1})
-    with pytest.raises(UserError, match=r"general: found only .* for dev; .* more of train"):
-        sample_speech.main(params)
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, on_a_full_disk):
