@@ -7,6 +7,6 @@ sentences, espeak, synthesis                             a corpus from nothing
 corpora/, checks, pool, shards, tally                    from a corpus's own form to checked utterances
 vocabulary, model, adapter                               the model and its tokens
 features, labels, windows, batches                       from utterances to what the encoder hears and the decoder learns
-loss, ctc, checkpoints, callbacks, training              from windows to weights
+loss, ctc, guided_attention, checkpoints, callbacks, training              from windows to weights
 transcription, scoring, gates, report, lineage           from weights to transcripts, figures and provenance
 """

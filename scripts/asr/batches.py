@@ -1,7 +1,7 @@
 """Batches: from planned windows to the tensors that a training step takes.
 
-A window becomes `input_features` (log-mel, composed from the cache), `decoder_input_ids` and `labels`; a batch pads the
-two lists to its longest. The trainer computes nothing about labels.
+A window becomes `input_features` (log-mel, composed from the cache), `decoder_input_ids`, `labels` and when these are
+said; a batch pads the lists to its longest. The trainer computes nothing about labels.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import Dataset
 
 from asr.errors import UserError
-from asr.features import FeatureCache, compose
+from asr.features import FeatureCache, compose, scale_frequencies
 from asr.labels import IGNORED, Labeler
 from asr.utterance import Segment
 from asr.windows import FRAME_SECONDS, FULL_FRAMES, Part, Source, Window
@@ -27,18 +27,21 @@ class WindowDataset(Dataset):
         return len(self._cache)
 
     def __getitem__(self, window: Window) -> dict:
-        """`input_features` float32 [mels, frames], `decoder_input_ids` and `labels` as lists."""
+        """`input_features` float32 [mels, frames], `decoder_input_ids`, `labels` and `label_seconds` as lists."""
         rows = [self._cache.utterances[part.utterance] for part in window.parts]
         spoken = [s for row, part in zip(rows, window.parts, strict=True) for s in _segments(row, part)]
         parts = [(self._cache.log_mel(part.utterance), part.offset) for part in window.parts]
         sequence = self._labeler.encode(spoken, rows[0]["language"], timestamps=window.timestamps)
         features = compose(parts, window.frames)
+        if window.frequency_scale != 1.0:
+            features = scale_frequencies(features, window.frequency_scale)
         if window.zero_padded:
             features[:, window.parts[-1].offset + round(rows[-1]["seconds"] / FRAME_SECONDS) :] = 0.0
         return {
             "input_features": features,
             "decoder_input_ids": sequence.decoder_input_ids,
             "labels": sequence.labels,
+            "label_seconds": sequence.seconds,
         }
 
 
@@ -56,11 +59,13 @@ class Collator:
         self._pad_token = pad_token
 
     def __call__(self, examples: Sequence[dict]) -> dict[str, torch.Tensor]:
-        """`input_features` [batch, mels, frames], `decoder_input_ids` and `labels` [batch, tokens]."""
+        """`input_features` [batch, mels, frames]; `decoder_input_ids`, `labels` and `label_seconds` [batch, tokens]."""
         longest = max(len(example["labels"]) for example in examples)
         ids = np.full((len(examples), longest), self._pad_token, dtype=np.int64)
         labels = np.full((len(examples), longest), IGNORED, dtype=np.int64)
+        seconds = np.full((len(examples), longest), np.nan, dtype=np.float32)
         for i, example in enumerate(examples):
+            seconds[i, : len(example["label_seconds"])] = example["label_seconds"]
             ids[i, : len(example["decoder_input_ids"])] = example["decoder_input_ids"]
             labels[i, : len(example["labels"])] = example["labels"]
         features = np.stack([example["input_features"] for example in examples])
@@ -68,6 +73,7 @@ class Collator:
             "input_features": torch.from_numpy(features),
             "decoder_input_ids": torch.from_numpy(ids),
             "labels": torch.from_numpy(labels),
+            "label_seconds": torch.from_numpy(seconds),
         }
 
 

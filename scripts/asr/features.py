@@ -10,6 +10,7 @@ but padding are log10(1e-10) = -10 and are not kept.
 """
 
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import datasets
@@ -18,10 +19,11 @@ import torch
 from datasets import Dataset, Value
 from datasets.arrow_writer import ArrowWriter
 from transformers import WhisperFeatureExtractor
+from transformers.audio_utils import hertz_to_mel, mel_to_hertz
 
 from asr.errors import UserError
 from asr.utterance import columns
-from asr.whisper_shape import FFT_SAMPLES, HOP_SAMPLES, WINDOW_FRAMES, WINDOW_SAMPLES
+from asr.whisper_shape import FFT_SAMPLES, HOP_SAMPLES, SAMPLE_RATE, WINDOW_FRAMES, WINDOW_SAMPLES
 
 FLOOR = 1e-10  # mel power below this counts as this
 LOG_FLOOR = -10.0
@@ -76,6 +78,26 @@ def compose(parts: list[tuple[np.ndarray, int]], frames: int) -> np.ndarray:
         np.maximum(place, log_mel[: len(place)], out=place)
     np.maximum(window, window.max() - 8.0, out=window)
     return np.ascontiguousarray((window.T + 4.0) / 4.0)
+
+
+def scale_frequencies(window: np.ndarray, scale: float) -> np.ndarray:
+    """A log-mel window `[mels, frames]` with every frequency multiplied by `scale`, as if by another vocal tract.
+
+    Source: vocal tract length perturbation, Jaitly and Hinton 2013.
+    """
+    centers = _mel_centers(len(window))
+    places = np.interp(centers / scale, centers, np.arange(len(window)))  # where in the window each bin is taken from
+    below = places.astype(int)
+    above = np.minimum(below + 1, len(window) - 1)
+    share = (places - below).astype(np.float32)[:, None]
+    return np.ascontiguousarray(window[below] * (1 - share) + window[above] * share)
+
+
+@cache
+def _mel_centers(mels: int) -> np.ndarray:
+    """Hertz, of Whisper's mel bins."""
+    highest = hertz_to_mel(SAMPLE_RATE / 2, "slaney")
+    return mel_to_hertz(np.linspace(0.0, highest, mels + 2), "slaney")[1:-1]
 
 
 class FeatureCache:

@@ -3,15 +3,17 @@
     [<|startofprev|> prompt…] <|startoftranscript|> <|de|> <|transcribe|> [<|notimestamps|>] text… <|endoftext|>
 
 In: the segments of a window. Out: `decoder_input_ids` (what the decoder reads) and `labels` (what it must say next at
-each position, -100 where nothing is asked of it). The two are made here side by side, so that no collator has to
-shift, strip or guess, and there is exactly one `<|startoftranscript|>`.
+each position, -100 where nothing is asked of it), and about when each label is said. They are made here side by side,
+so that no collator has to shift, strip or guess, and there is exactly one `<|startoftranscript|>`.
 
 Source of the format: openai-whisper's `tokenizer.py` and `decoding.py`; arXiv 2212.04356, section 2.3.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from tokenizers import Tokenizer
 
@@ -26,10 +28,11 @@ SPACELESS = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 
 @dataclass(frozen=True)
 class LabelSequence:
-    """Two lists of equal length, at most `MAX_TOKENS`."""
+    """Lists of equal length, at most `MAX_TOKENS`."""
 
     decoder_input_ids: list[int]
     labels: list[int]
+    seconds: list[float]  # from the window's start: about when the label is said; NaN for what nobody says
 
 
 class Labeler:
@@ -106,32 +109,46 @@ class Labeler:
         head = [self.previous, *self.text(prompt, language)] if prompt else []
         # Runtimes read the probability of <|nospeech|> at the position of <|startoftranscript|>.
         if not any(segment.text.strip() for segment in segments):
-            taught = [self.no_speech, self.end]
+            control, said = [self.no_speech], []
         else:
-            taught = [self.language(language), self._id(f"<|{task}|>")]
-            taught += self._timed(segments, language) if timestamps else self._untimed(segments, language)
-            taught.append(self.end)
+            control = [self.language(language), self._id(f"<|{task}|>")]
+            if not timestamps:
+                control.append(self.no_timestamps)
+            said = self._timed(segments, language) if timestamps else self._untimed(segments, language)
+        taught = [*control, *(token for token, _ in said), self.end]
         tokens = [*head, self.start, *taught]
         if len(tokens) - 1 > MAX_TOKENS:
             raise ValueError(
                 f"{len(tokens) - 1} tokens do not fit into the decoder's {MAX_TOKENS}: {segments[0].text!r}…"
             )
         labels = [IGNORED] * len(head) + taught
-        return LabelSequence(decoder_input_ids=tokens[:-1], labels=labels)
+        untimed = [math.nan] * (len(head) + len(control))
+        seconds = [*untimed, *(second for _, second in said), math.nan]
+        return LabelSequence(decoder_input_ids=tokens[:-1], labels=labels, seconds=seconds)
 
-    def _untimed(self, segments: Sequence[Segment], language: str) -> list[int]:
+    def _untimed(self, segments: Sequence[Segment], language: str) -> list[tuple[int, float]]:
         # Encoded segment by segment, as Whisper's own transcripts are, so that a text has the same tokens in both forms.
-        return [self.no_timestamps] + [token for s in segments for token in self.text(s.text, language)]
+        return [said for segment in segments for said in self._spread(segment, language)]
 
-    def _timed(self, segments: Sequence[Segment], language: str) -> list[int]:
+    def _timed(self, segments: Sequence[Segment], language: str) -> list[tuple[int, float]]:
         tokens, last = [], self.timestamp_begin
         for segment in segments:
             start, end = self.timestamp(segment.start), self.timestamp(segment.end)
             if not last <= start <= end:
                 raise ValueError(f"segment times run backwards at {segment.start:.2f} s: {segment.text!r}")
-            tokens += [start, *self.text(segment.text, language), end]
+            tokens += [(start, segment.start), *self._spread(segment, language), (end, segment.end)]
             last = end
         return tokens
+
+    def _spread(self, segment: Segment, language: str) -> list[tuple[int, float]]:
+        """A segment's tokens, each with its middle if every byte of the text took as long to say as any other."""
+        tokens = self.text(segment.text, language)
+        ends = list(accumulate(len(self._text.id_to_token(token)) for token in tokens))  # one sign a byte
+        pace = (segment.end - segment.start) / ends[-1] if ends else 0.0
+        return [
+            (token, segment.start + pace * (before + end) / 2)
+            for token, before, end in zip(tokens, [0, *ends], ends, strict=False)
+        ]
 
     def decode(self, labels: Sequence[int]) -> str:
         """The text that label ids stand for: neither control tokens nor timestamps."""

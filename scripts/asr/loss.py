@@ -1,7 +1,7 @@
-"""The training loss: cross entropy where something is taught, and CTC beside it for random weights.
+"""The training loss: cross entropy where something is taught, and for random weights two that show the way.
 
-    with training_loss(model, labeler, ctc_weight=0.1):
-        model(input_features=…, decoder_input_ids=…, labels=…).loss
+    with training_loss(model, labeler, ctc_weight=0.3, guided_attention_weight=0.5):
+        model(input_features=…, decoder_input_ids=…, labels=…, label_seconds=…).loss
 
 Whisper's own forward projects every position onto all 51,865 tokens, padding and prompts too; that projection is more
 than half of a small model's step, and most of a large one's memory at the end. Here only the positions with a label
@@ -10,7 +10,7 @@ are projected.
 
 import functools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import MethodType
 
 from torch.nn.functional import cross_entropy
@@ -18,11 +18,14 @@ from transformers import WhisperForConditionalGeneration
 from transformers.modeling_outputs import Seq2SeqLMOutput
 
 from asr.ctc import CtcHead, ctc_loss
+from asr.guided_attention import guided_attention_loss, recorded_cross_attention
 from asr.labels import IGNORED, Labeler
 
 
 @contextmanager
-def training_loss(model: WhisperForConditionalGeneration, labeler: Labeler, ctc_weight: float) -> Iterator[None]:
+def training_loss(
+    model: WhisperForConditionalGeneration, labeler: Labeler, ctc_weight: float, guided_attention_weight: float
+) -> Iterator[None]:
     """Within the block `model(…, labels=…)` returns the training loss, a mean over its own labels, and no logits.
 
     The CTC head is a part of the model meanwhile, so that its weights are optimised, shared between processes and kept
@@ -31,7 +34,7 @@ def training_loss(model: WhisperForConditionalGeneration, labeler: Labeler, ctc_
     plain = WhisperForConditionalGeneration.forward
 
     @functools.wraps(plain)  # `generate` reads the signature
-    def forward(self, input_features=None, labels=None, **inputs):
+    def forward(self, input_features=None, labels=None, label_seconds=None, **inputs):
         if labels is None:  # `generate`
             return plain(self, input_features, **inputs)
         states = self.model(input_features, decoder_input_ids=inputs["decoder_input_ids"], use_cache=False)
@@ -42,11 +45,15 @@ def training_loss(model: WhisperForConditionalGeneration, labeler: Labeler, ctc_
             texts = [labeler.decode(row).encode() for row in labels.tolist()]
             spelled = ctc_loss(self.ctc_head(states.encoder_last_hidden_state), texts)
             loss = loss + ctc_weight * spelled / taught.sum()
+        if heard and label_seconds is not None:
+            loss = loss + guided_attention_weight * guided_attention_loss(heard, label_seconds)
         return Seq2SeqLMOutput(loss=loss)
 
     model.forward = MethodType(forward, model)
     model.ctc_head = CtcHead(model.config.d_model).to(model.device) if ctc_weight else None
+    guided = recorded_cross_attention(model.model.decoder) if guided_attention_weight else nullcontext([])
     try:
-        yield
+        with guided as heard:
+            yield
     finally:
         del model.forward, model.ctc_head

@@ -29,7 +29,7 @@ from asr.labels import IGNORED, MAX_TOKENS, Labeler
 from asr.loss import training_loss
 from asr.paths import only_writer, output_folder
 from asr.scoring import score
-from asr.windows import RankBatches, Shapes, Window, packed_windows, plan_steps
+from asr.windows import RankBatches, Shapes, Window, plan_steps
 
 # Parameters that change how fast or where a training runs, not what comes out: a resumed run may change them.
 NOT_THE_EXPERIMENT = frozenset(
@@ -70,6 +70,7 @@ class TrainingSettings:
     loader_workers: int
     windows: Shapes
     ctc_weight: float = 0.0
+    guided_attention_weight: float = 0.0
 
     @classmethod
     def of(cls, values: dict) -> "TrainingSettings":
@@ -132,7 +133,7 @@ class WhisperTrainer(Seq2SeqTrainer):
         languages = [self.labeler.language_of(token) for token in inputs["labels"][:, 0].tolist()]
         return super().prediction_step(
             model,
-            inputs,
+            {name: value for name, value in inputs.items() if name != "label_seconds"},  # `generate` refuses it
             prediction_loss_only,
             ignore_keys,
             language=languages,
@@ -187,7 +188,8 @@ def train(
         if checkpoint and first:
             print(f"resuming from {checkpoint}", flush=True)
         whisper = model.get_base_model() if hasattr(model, "get_base_model") else model  # a peft model wraps it
-        with training_loss(whisper, trainer.labeler, settings.ctc_weight):
+        weights = settings.ctc_weight, settings.guided_attention_weight
+        with training_loss(whisper, trainer.labeler, *weights):
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.accelerator.wait_for_everyone()  # all have read the best checkpoint
         if first:
@@ -202,9 +204,6 @@ def _trainer(model, tokenizer, features_dir: Path, settings: TrainingSettings, a
     train_cache, dev_cache = (FeatureCache(features_dir, split) for split in ("train", "dev"))
     sources = sources_of(train_cache, settings.sources, labeler)
     eval_windows = evaluation_windows(dev_cache, settings.eval_sources, settings.eval_utterances)
-    if settings.windows.packed_share:
-        dev_sources = sources_of(dev_cache, dict.fromkeys(settings.eval_sources, 1.0), labeler)
-        eval_windows = packed_windows(dev_sources, settings.windows, settings.eval_utterances // 8 + 1) + eval_windows
     accumulation = accumulation_steps(settings, arguments.world_size)
     arguments.gradient_accumulation_steps = accumulation
 

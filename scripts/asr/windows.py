@@ -9,7 +9,7 @@ utterance, or is *packed* with several.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -35,6 +35,7 @@ class Window:
     frames: int  # length of the context; even, since the encoder halves it
     timestamps: bool  # taught with timestamps
     zero_padded: bool  # 0 after the last utterance, as faster-whisper pads the log-mel; else what silence sounds like
+    frequency_scale: float = 1.0  # of what is heard: above 1 a shorter vocal tract speaks
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Shapes:
     gap_seconds: tuple[float, float]
     timestamps_share: float
     zero_padded_share: float
+    frequency_warp: float
     max_tokens: int = MAX_TEXT_TOKENS  # of a packed window
 
 
@@ -126,24 +128,10 @@ def plan_steps(sources: Sequence[Source], shapes: Shapes, steps: int, batch: int
                 frames,
                 timestamps=rng.random() < shapes.timestamps_share,
                 zero_padded=full and rng.random() < shapes.zero_padded_share,
+                frequency_scale=1.0 + shapes.frequency_warp * rng.uniform(-1, 1),
             )
             for source, parts in placed
         ]
-
-
-def packed_windows(sources: Sequence[Source], shapes: Shapes, count: int) -> list[Window]:
-    """So many full windows of several utterances, without timestamps, always the same: to evaluate on."""
-    longest = (shapes.packed_seconds[1], shapes.packed_seconds[1])
-    packed = replace(
-        shapes,
-        full_share=1.0,
-        full_from=0.0,
-        packed_share=1.0,
-        packed_seconds=longest,
-        timestamps_share=0.0,
-        full_batch=count,
-    )
-    return next(plan_steps(sources, packed, steps=1, batch=count, seed=0))
 
 
 _Placed = tuple[Source, list[tuple[int, int]]]  # a source, and indices into it with their offsets in frames

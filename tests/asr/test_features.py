@@ -8,7 +8,7 @@ import pytest
 from transformers import WhisperFeatureExtractor
 
 from asr.audio import decode
-from asr.features import FeatureCache, compose, frames_of, log_mels, write_features
+from asr.features import FeatureCache, compose, frames_of, log_mels, scale_frequencies, write_features
 from asr.utterance import Utterance
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -120,3 +120,22 @@ def test_the_cache_gives_back_what_was_written(cache):
             np.testing.assert_array_equal(again.log_mel(index), mel)
     assert len(pickle.dumps(features)) < 1000
     assert not features.log_mel(0).flags.writeable
+
+
+def tone(hertz: float, mels: int) -> np.ndarray:
+    samples = 0.5 * np.sin(2 * np.pi * hertz * np.arange(16_000) / 16_000).astype(np.float32)
+    return compose([(kept([samples], mels)[0], 0)], 100)
+
+
+@pytest.mark.parametrize("mels", [80, 128])
+def test_scaled_frequencies_are_those_of_a_higher_or_lower_tone(mels):
+    for hertz, scale in ((1000.0, 1.1), (3000.0, 0.9), (500.0, 1.25)):
+        scaled = scale_frequencies(tone(hertz, mels), scale)
+        assert scaled.shape == (mels, 100) and scaled.dtype == np.float32
+        loudest = [int(window[:, 50].argmax()) for window in (scaled, tone(hertz * scale, mels))]
+        assert abs(loudest[0] - loudest[1]) <= 1
+
+
+def test_frequencies_times_one_are_the_same():
+    window = tone(700.0, 80)
+    assert np.allclose(scale_frequencies(window, 1.0), window, atol=1e-6)

@@ -152,3 +152,25 @@ def test_128_mels_have_one_language_more():
     )
     assert labeler.language("yue") == oracle.language_token
     assert (labeler.no_speech, labeler.timestamp_begin) == (oracle.no_speech, oracle.timestamp_begin)
+
+
+@pytest.mark.parametrize("timestamps", [True, False])
+def test_every_token_of_the_text_has_its_time_and_no_control_token_has(labeler, timestamps):
+    segments = [Segment(0.5, 2.5, "Schalte das Licht aus!"), Segment(3.0, 4.0, "Größe")]
+    sequence = labeler.encode(segments, "de", timestamps=timestamps, prompt="Guten Tag.")
+    assert len(sequence.seconds) == len(sequence.labels)
+    said = [
+        (label, second) for label, second in zip(sequence.labels, sequence.seconds, strict=True) if second == second
+    ]
+    times = [second for _, second in said]
+    assert times == sorted(times)
+    text = [label for label, _ in said if label < labeler.end]
+    assert labeler.decode(text) == "Schalte das Licht aus! Größe"
+    assert len(said) == len(text) + (4 if timestamps else 0)
+    first = labeler.text("Schalte das Licht aus!", "de")
+    middles = [second for label, second in said if label < labeler.end]
+    assert all(0.5 < second < 2.5 for second in middles[: len(first)])
+    assert all(3.0 < second < 4.0 for second in middles[len(first) :])
+    if timestamps:
+        stamps = {label: second for label, second in said if label >= labeler.timestamp_begin}
+        assert stamps == {labeler.timestamp(second): second for second in (0.5, 2.5, 3.0, 4.0)}

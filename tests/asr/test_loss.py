@@ -34,7 +34,7 @@ def batch(labeler):
 
 def test_it_is_whispers_own_loss(model, labeler, batch):
     own = model(**batch)
-    with training_loss(model, labeler, ctc_weight=0.0):
+    with training_loss(model, labeler, ctc_weight=0.0, guided_attention_weight=0.0):
         ours = model(**batch)
     assert ours.loss.item() == pytest.approx(own.loss.item(), rel=1e-5)
     assert ours.logits is None
@@ -42,7 +42,10 @@ def test_it_is_whispers_own_loss(model, labeler, batch):
 
 def test_afterwards_the_model_is_plain(model, labeler, batch):
     before = list(model.state_dict())
-    with pytest.raises(RuntimeError, match="interrupted"), training_loss(model, labeler, ctc_weight=0.1):
+    with (
+        pytest.raises(RuntimeError, match="interrupted"),
+        training_loss(model, labeler, ctc_weight=0.1, guided_attention_weight=0.5),
+    ):
         assert "ctc_head.weight" in model.state_dict()
         raise RuntimeError("interrupted")
     assert list(model.state_dict()) == before
@@ -52,17 +55,17 @@ def test_afterwards_the_model_is_plain(model, labeler, batch):
 def test_generation_goes_on_as_ever(model, labeler, batch):
     arguments = {"language": "de", "task": "transcribe", "max_new_tokens": 4}
     expected = model.generate(batch["input_features"], **arguments)
-    with training_loss(model, labeler, ctc_weight=0.1):
+    with training_loss(model, labeler, ctc_weight=0.1, guided_attention_weight=0.5):
         assert torch.equal(model.generate(batch["input_features"], **arguments), expected)
 
 
 def test_ctc_is_added_with_its_weight(model, labeler, batch):
-    with training_loss(model, labeler, ctc_weight=0.5):
+    with training_loss(model, labeler, ctc_weight=0.5, guided_attention_weight=0.0):
         loss = model(**batch).loss
         states = model.model.encoder(batch["input_features"]).last_hidden_state
         texts = [labeler.decode(row).encode() for row in batch["labels"].tolist()]
         spelled = ctc_loss(model.ctc_head(states), texts)
-    with training_loss(model, labeler, ctc_weight=0.0):
+    with training_loss(model, labeler, ctc_weight=0.0, guided_attention_weight=0.0):
         bare = model(**batch).loss
     assert loss.item() == pytest.approx((bare + 0.5 * spelled / 10).item(), rel=1e-5)
 

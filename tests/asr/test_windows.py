@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from asr.windows import FULL_FRAMES, POOLED_STEPS, RankBatches, Shapes, Source, packed_windows, plan_steps
+from asr.windows import FULL_FRAMES, POOLED_STEPS, RankBatches, Shapes, Source, plan_steps
 
 
 def make_source(size=50, share=1.0, languages=("de",), first_row=0, seed=3):
@@ -22,7 +22,7 @@ def make_source(size=50, share=1.0, languages=("de",), first_row=0, seed=3):
 def make_shapes(**changes):
     values = {
         "full_share": 0.3, "full_batch": 4, "jitter_seconds": 1.0, "packed_share": 0.7, "full_from": 0.0,
-        "gap_seconds": (0.1, 1.0), "timestamps_share": 0.5, "zero_padded_share": 0.5, "packed_seconds": (30.0, 30.0),
+        "gap_seconds": (0.1, 1.0), "timestamps_share": 0.5, "zero_padded_share": 0.5, "frequency_warp": 0.1, "packed_seconds": (30.0, 30.0),
     }  # fmt: skip
     return Shapes(**values | changes)
 
@@ -108,13 +108,6 @@ def test_full_steps_begin_when_they_are_told():
     steps = plan(full_share=1.0, packed_share=1.0, full_from=0.5)
     assert all(window.frames < FULL_FRAMES and len(window.parts) == 1 for windows in steps[:30] for window in windows)
     assert all(window.frames == FULL_FRAMES for windows in steps[30:] for window in windows)
-
-
-def test_windows_to_evaluate_on_are_packed_and_always_the_same():
-    windows = packed_windows([make_source()], make_shapes(), 5)
-    assert windows == packed_windows([make_source()], make_shapes(), 5)
-    assert len(windows) == 5
-    assert all(len(window.parts) > 1 and window.frames == FULL_FRAMES and not window.timestamps for window in windows)
 
 
 def test_shares_are_kept():

@@ -34,6 +34,9 @@ class Windows(Group):
     zero_padded_share: Share = Field(
         description="share of the full windows that are 0 after their last utterance, as faster-whisper pads the log-mel"
     )
+    frequency_warp: Share = Field(
+        description="each window's frequencies are scaled by a factor up to so far from 1, as if by another speaker"
+    )
 
     @pydantic.model_validator(mode="after")
     def _check(self):
@@ -93,6 +96,9 @@ class TrainGermanModel(TrainingSection):
 
     ctc_weight: NonNegativeFloat = Field(
         description="weight of a CTC loss that teaches the encoder to spell; for random weights only, else 0"
+    )
+    guided_attention_weight: NonNegativeFloat = Field(
+        description="weight of a loss that shows the decoder where a token is said; for random weights only, else 0"
     )
 
 
