@@ -8,6 +8,7 @@ Needs what `make repro` makes.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from side_by_side import Job, Side, flags, table, take_turns
@@ -52,16 +53,16 @@ def both_ways(outputs: Path, ours: bool) -> Iterator[Job]:
     from asr.transcription import FasterWhisper
 
     waveforms = clips(outputs)[:CLIPS]
+
+    def transcribe(engine: FasterWhisper) -> None:
+        for decode in (engine.default, engine.without_timestamps):
+            list(decode(waveforms, "de"))
+
     while True:
-        engine = FasterWhisper(outputs / "convert_to_faster/int8", BATCH, beam_size=5, threads=workers())
+        engine = FasterWhisper(outputs / "convert_to_faster/int8", BATCH, beam_size=5, threads=workers())  # a new one
         if not ours:
             engine._model.MOST_BYTES = 0
-
-        def run(engine=engine) -> None:
-            for decode in (engine.default, engine.without_timestamps):
-                list(decode(waveforms, "de"))
-
-        yield 2 * seconds(waveforms), run
+        yield 2 * seconds(waveforms), partial(transcribe, engine)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ optimiser and activations take together at their most. On the CPU; the shares on
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from side_by_side import GIVE_BACK, Job, Side, flags, megabytes, table, take_turns
 
@@ -20,29 +21,27 @@ WEIGHTS_MEGABYTES = 4 * 37.76  # whisper-tiny's 37.76 million, which are there b
 
 
 def jobs(adafactor: bool, checkpointing: bool, setting: str = "tiny") -> Iterator[Job]:
-    from synthetic import batches, labeler, whisper
+    from synthetic import batches, cross_entropy, whisper
     from torch.optim import AdamW
     from transformers.optimization import Adafactor
-
-    from asr.loss import training_loss
 
     model = whisper(setting)
     model.config.use_cache = False  # checkpointing would switch it off with a warning
     if checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
-    with training_loss(model, labeler(), ctc_weight=0.0):
-        if adafactor:
-            optimizer = Adafactor(model.parameters(), lr=1e-5, scale_parameter=False, relative_step=False)
-        else:
-            optimizer = AdamW(model.parameters(), lr=1e-5, fused=True)
+    if adafactor:
+        optimizer = Adafactor(model.parameters(), lr=1e-5, scale_parameter=False, relative_step=False)
+    else:
+        optimizer = AdamW(model.parameters(), lr=1e-5, fused=True)
+
+    def step(batch: dict) -> None:
+        model(**batch).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    with cross_entropy(model):
         for _, batch in batches(setting, full_share=1.0, packed_share=1.0, size=4):
-
-            def run(batch=batch) -> None:
-                model(**batch).loss.backward()
-                optimizer.step()
-                optimizer.zero_grad()
-
-            yield 1.0, run
+            yield 1.0, partial(step, batch)
 
 
 if __name__ == "__main__":

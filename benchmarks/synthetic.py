@@ -9,6 +9,7 @@ What a step costs depends on lengths and not on what is said. The way from an ut
 
 import functools
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,12 +21,15 @@ from transformers import WhisperForConditionalGeneration
 from asr.batches import Collator, WindowDataset, sources_of
 from asr.features import FeatureCache, frames_of, write_features
 from asr.labels import Labeler
+from asr.loss import training_loss
 from asr.model import allow_short_context, new_whisper
+from asr.params_file import read_params
 from asr.utterance import Utterance
 from asr.vocabulary import whisper_tokenizer
 from asr.whisper_shape import SAMPLE_RATE, WINDOW_SECONDS
 from asr.windows import Shapes, Window, plan_steps
 
+SAMPLE = read_params(Path(__file__).resolve().parents[1] / "params.yaml")
 MELS = 80
 WORDS = ("und", "die", "der", "das", "nicht", "ist", "ein", "mit")  # one token each
 RATE_SPREAD = 0.18  # of how fast people speak: standard deviation / mean, as in the sample
@@ -36,17 +40,21 @@ UTTERANCES = 320
 class Setting:
     """A model's shape, and the utterances that it hears."""
 
-    shape: dict[str, int]
+    width: int
+    heads: int
+    encoder_layers: int
+    decoder_layers: int
     seconds: float  # of an utterance, on average
     spread: float  # standard deviation of the seconds
     tokens_a_second: float
 
 
+_NEW = SAMPLE.base_model.new
 SETTINGS = {
-    # params.yaml; the utterances are those of outputs/extract_features, source `general`
-    "sample": Setting({"width": 128, "heads": 4, "encoder_layers": 2, "decoder_layers": 3}, 2.31, 0.48, 4.93),
+    # the utterances are those of outputs/extract_features, source `general`
+    "sample": Setting(_NEW.width, _NEW.heads, _NEW.encoder_layers, _NEW.decoder_layers, 2.31, 0.48, 4.93),
     # openai/whisper-tiny, and German Common Voice: its mean is known, spread and tokens are supposed
-    "tiny": Setting({"width": 384, "heads": 6, "encoder_layers": 4, "decoder_layers": 4}, 5.0, 1.6, 3.5),
+    "tiny": Setting(384, 6, 4, 4, 5.0, 1.6, 3.5),
 }
 
 
@@ -57,30 +65,33 @@ def labeler() -> Labeler:
 
 def whisper(setting: str) -> WhisperForConditionalGeneration:
     """A new Whisper of the setting's shape, ready to train on contexts of any length."""
-    model = new_whisper(mels=MELS, seed=0, **SETTINGS[setting].shape)
+    of = SETTINGS[setting]
+    model = new_whisper(MELS, of.width, of.heads, of.encoder_layers, of.decoder_layers, seed=0)
     allow_short_context(model)
     return model.train()
+
+
+def cross_entropy(model: WhisperForConditionalGeneration) -> AbstractContextManager:
+    """Within it the model returns the training loss for pretrained weights."""
+    return training_loss(model, labeler(), ctc_weight=0.0)
+
+
+def all_losses(model: WhisperForConditionalGeneration) -> AbstractContextManager:
+    """Within it the model returns the training loss of the sample, for random weights."""
+    return training_loss(model, labeler(), SAMPLE.train_german_model.ctc_weight)
 
 
 def batches(
     setting: str, full_share: float, packed_share: float, size: int
 ) -> Iterator[tuple[float, dict[str, torch.Tensor]]]:
-    """Training steps of `size` windows without end, the same ones at each call.
+    """Training steps of `size` windows without end, the same ones at each call; else as the sample has them.
 
     Yields:
-        seconds of speech, and what the model takes: `input_features`, `decoder_input_ids`, `labels`.
+        seconds of speech, and what the model takes in training.
     """
-    shapes = Shapes(
-        full_share=full_share,
-        full_batch=size,
-        jitter_seconds=0.0,
-        full_from=0.0,
-        packed_share=packed_share,
-        packed_seconds=(WINDOW_SECONDS, WINDOW_SECONDS),
-        gap_seconds=(0.1, 1.0),
-        timestamps_share=0.5,
-        zero_padded_share=0.0,
-    )
+    chosen = {"full_share": full_share, "packed_share": packed_share, "full_batch": size, "full_from": 0.0}
+    longest = {"packed_seconds": (WINDOW_SECONDS, WINDOW_SECONDS)}
+    shapes = Shapes(**SAMPLE.train_german_model.windows.model_dump() | chosen | longest)
     cache = _cache(SETTINGS[setting])
     dataset, collate = WindowDataset(cache, labeler()), Collator(labeler().end)
     sources = sources_of(cache, {"synthetic": 1.0}, labeler())

@@ -1,14 +1,15 @@
 """What a window costs: seconds of speech that a training hears in a second, forward and backward.
 
-Usually each utterance is padded to a window of 30 s. Here the windows of a step are cut to the longest of its utterances,
-or packed with several utterances (`scripts/asr/windows.py`). The loss is the same on all sides. whisper-tiny's shape and
-utterances of 5.0 s on average, as in Common Voice's German, or the shape and the utterances of the sample.
+Usually each utterance is padded to a window of 30 s. Here the windows of a step are cut to the longest of its utterances
+and up to half a second more, or packed with several utterances (`scripts/asr/windows.py`). The loss is the same on all
+sides. whisper-tiny's shape and utterances of 5.0 s on average, as in Common Voice's German, or those of the sample.
 
     python benchmarks/windows.py
     python benchmarks/windows.py --setting sample
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from side_by_side import Job, Side, flags, table, take_turns
 
@@ -21,22 +22,20 @@ SIDES = {  # share of steps of 30 s, share of packed windows, windows of a step,
 
 
 def jobs(setting: str, full_share: float, packed_share: float, size: int, steps: int) -> Iterator[Job]:
-    from synthetic import batches, labeler, whisper
-
-    from asr.loss import training_loss
+    from synthetic import batches, cross_entropy, whisper
 
     model = whisper(setting)
     planned = batches(setting, full_share, packed_share, size)
-    with training_loss(model, labeler(), ctc_weight=0.0):
+
+    def train(given: tuple[dict, ...]) -> None:
+        for batch in given:
+            model(**batch).loss.backward()
+            model.zero_grad()
+
+    with cross_entropy(model):
         while True:
             seconds, given = zip(*(next(planned) for _ in range(steps)), strict=True)
-
-            def run(given=given) -> None:
-                for batch in given:
-                    model(**batch).loss.backward()
-                    model.zero_grad()
-
-            yield sum(seconds), run
+            yield sum(seconds), partial(train, given)
 
 
 if __name__ == "__main__":

@@ -70,8 +70,8 @@ def test_a_ratio_is_the_median_of_the_rounds_own():
     [
         ("windows", ("sample", 0.0, 0.0, 2, 2)),
         ("windows", ("sample", 1.0, 1.0, 1, 1)),
-        ("loss", (False, "sample", 0.0, 0.0, 2)),
-        ("loss", (True, "sample", 1.0, 0.5, 1)),
+        ("loss", ("every position (Whisper's own)", "sample", 0.0, 0.0, 2)),
+        ("loss", ("those with a label", "sample", 1.0, 0.5, 1)),
         ("allocator", ()),
         ("memory", (True, True, "sample")),
         ("features", (True, 80)),
