@@ -73,12 +73,13 @@ def whisper(setting: str) -> WhisperForConditionalGeneration:
 
 def cross_entropy(model: WhisperForConditionalGeneration) -> AbstractContextManager:
     """Within it the model returns the training loss for pretrained weights."""
-    return training_loss(model, labeler(), ctc_weight=0.0)
+    return training_loss(model, labeler(), ctc_weight=0.0, guided_attention_weight=0.0)
 
 
 def all_losses(model: WhisperForConditionalGeneration) -> AbstractContextManager:
     """Within it the model returns the training loss of the sample, for random weights."""
-    return training_loss(model, labeler(), SAMPLE.train_german_model.ctc_weight)
+    trained = SAMPLE.train_german_model
+    return training_loss(model, labeler(), trained.ctc_weight, trained.guided_attention_weight)
 
 
 def batches(
