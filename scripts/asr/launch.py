@@ -9,13 +9,15 @@ script's own message instead of the launcher's traceback below it. -P keeps this
 import os
 import sys
 
+# glibc gives every freed batch of logits back to the system and takes it anew, page by page, at the next step: a third
+# of a step on a CPU. With these bounds it keeps the memory.
+GLIBC_BOUNDS = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
+
 
 def main(arguments: list[str]) -> int:
     """The exit code of the script; for one process this one becomes the script, so that a signal finds it."""
-    # glibc gives every freed batch of logits back to the system and takes it anew, page by page, at the next step: a
-    # third of a step on a CPU. With these bounds it keeps the memory.
-    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**32))
-    os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**33))
+    for name, value in GLIBC_BOUNDS.items():
+        os.environ.setdefault(name, value)
     gpus = os.environ.get("GPUS") or "1"
     if not gpus.isdecimal() or int(gpus) == 0:
         return _fail(f"GPUS={gpus}: give a number of processes, such as GPUS=2")

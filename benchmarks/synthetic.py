@@ -1,0 +1,123 @@
+"""What the benchmarks of training train: models of known shapes, and random utterances in place of real ones.
+
+    model = whisper("sample")
+    for seconds, batch in batches("sample", full_share=0.0, packed_share=0.0, size=16):
+        model(**batch).loss.backward()      # `seconds` of speech
+
+What a step costs depends on lengths and not on what is said. The way from an utterance to a batch is the project's own.
+"""
+
+import functools
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from transformers import WhisperForConditionalGeneration
+
+from asr.batches import Collator, WindowDataset, sources_of
+from asr.features import FeatureCache, frames_of, write_features
+from asr.labels import Labeler
+from asr.loss import training_loss
+from asr.model import allow_short_context, new_whisper
+from asr.params_file import read_params
+from asr.utterance import Utterance
+from asr.vocabulary import whisper_tokenizer
+from asr.whisper_shape import SAMPLE_RATE, WINDOW_SECONDS
+from asr.windows import Shapes, Window, plan_steps
+
+SAMPLE = read_params(Path(__file__).resolve().parents[1] / "params.yaml")
+MELS = 80
+WORDS = ("und", "die", "der", "das", "nicht", "ist", "ein", "mit")  # one token each
+RATE_SPREAD = 0.18  # of how fast people speak: standard deviation / mean, as in the sample
+UTTERANCES = 320
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A model's shape, and the utterances that it hears."""
+
+    width: int
+    heads: int
+    encoder_layers: int
+    decoder_layers: int
+    seconds: float  # of an utterance, on average
+    spread: float  # standard deviation of the seconds
+    tokens_a_second: float
+
+
+_NEW = SAMPLE.base_model.new
+SETTINGS = {
+    # the utterances are those of outputs/extract_features, source `general`
+    "sample": Setting(_NEW.width, _NEW.heads, _NEW.encoder_layers, _NEW.decoder_layers, 2.31, 0.48, 4.93),
+    # openai/whisper-tiny, and German Common Voice: its mean is known, spread and tokens are supposed
+    "tiny": Setting(384, 6, 4, 4, 5.0, 1.6, 3.5),
+}
+
+
+@functools.cache
+def labeler() -> Labeler:
+    return Labeler(whisper_tokenizer(MELS))
+
+
+def whisper(setting: str) -> WhisperForConditionalGeneration:
+    """A new Whisper of the setting's shape, ready to train on contexts of any length."""
+    of = SETTINGS[setting]
+    model = new_whisper(MELS, of.width, of.heads, of.encoder_layers, of.decoder_layers, seed=0)
+    allow_short_context(model)
+    return model.train()
+
+
+def cross_entropy(model: WhisperForConditionalGeneration) -> AbstractContextManager:
+    """Within it the model returns the training loss for pretrained weights."""
+    return training_loss(model, labeler(), ctc_weight=0.0, guided_attention_weight=0.0)
+
+
+def all_losses(model: WhisperForConditionalGeneration) -> AbstractContextManager:
+    """Within it the model returns the training loss of the sample, for random weights."""
+    trained = SAMPLE.train_german_model
+    return training_loss(model, labeler(), trained.ctc_weight, trained.guided_attention_weight)
+
+
+def batches(
+    setting: str, full_share: float, packed_share: float, size: int
+) -> Iterator[tuple[float, dict[str, torch.Tensor]]]:
+    """Training steps of `size` windows without end, the same ones at each call; else as the sample has them.
+
+    Yields:
+        seconds of speech, and what the model takes in training.
+    """
+    chosen = {"full_share": full_share, "packed_share": packed_share, "full_batch": size, "full_from": 0.0}
+    longest = {"packed_seconds": (WINDOW_SECONDS, WINDOW_SECONDS)}
+    shapes = Shapes(**SAMPLE.train_german_model.windows.model_dump() | chosen | longest)
+    cache = _cache(SETTINGS[setting])
+    dataset, collate = WindowDataset(cache, labeler()), Collator(labeler().end)
+    sources = sources_of(cache, {"synthetic": 1.0}, labeler())
+    lengths = cache.utterances["seconds"][:]
+    for windows in plan_steps(sources, shapes, steps=10**6, batch=size, seed=0):
+        yield _seconds(windows, lengths), collate([dataset[window] for window in windows])
+
+
+def _seconds(windows: list[Window], lengths: list[float]) -> float:
+    return sum(lengths[part.utterance] for window in windows for part in window.parts)
+
+
+def _cache(setting: Setting) -> FeatureCache:
+    rng = np.random.default_rng(0)
+    drawn = rng.normal(setting.seconds, setting.spread, UTTERANCES).clip(setting.seconds / 4, WINDOW_SECONDS)
+    samples = [round(seconds * SAMPLE_RATE) for seconds in drawn]
+
+    def items() -> Iterator[tuple[dict, np.ndarray]]:
+        for number, length in enumerate(samples):
+            seconds = length / SAMPLE_RATE
+            words = round(seconds * setting.tokens_a_second * rng.normal(1.0, RATE_SPREAD))
+            text = " ".join(rng.choice(WORDS, max(words, 1)))
+            row = Utterance(str(number), b"", text, "de", "", "synthetic", "", "train", seconds).row()
+            yield row, rng.normal(-2.0, 1.0, (frames_of(length), MELS)).astype(np.float32)
+
+    with TemporaryDirectory() as folder:  # its files stay open, and are gone when the process is
+        write_features(Path(folder) / "train", MELS, sum(map(frames_of, samples)), items())
+        return FeatureCache(Path(folder), "train")
