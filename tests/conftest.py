@@ -13,11 +13,15 @@ import pytest
 from asr.environment import VARIABLES
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+CLONED = ("Makefile", "dvc.yaml", "params.yaml", ".dvcignore", "requirements_training.txt", "constraints.txt")
 LIBRARIES = ("torch", "transformers", "datasets", "peft", "ctranslate2", "faster-whisper", "dvc")
 
 # What the user's .env says, and a GPU, must not matter; set but empty wins over .env. Subprocesses inherit it.
 EMPTY = ("CUDA_VISIBLE_DEVICES", "WANDB_API_KEY", "CACHE_DIR", "LOG_DIR")
 os.environ |= dict.fromkeys(EMPTY, "")
+# The tests' tensors are tiny: more threads mostly wait for each other, the longer the busier the machine is. And sums are
+# taken in one order, whatever the number of processes.
+os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # dvc, torchrun
 
 
@@ -26,10 +30,13 @@ def pytest_report_header() -> str:
 
 
 @pytest.fixture(autouse=True)
-def empty_environment(monkeypatch) -> None:
-    """Anew for each test, since `load_environment` removes what is empty."""
-    for name in EMPTY:
-        monkeypatch.setenv(name, "")
+def same_environment():
+    """As it was after each test: a stage that is run in this process reads `.env`, and its libraries set more."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ |= before
 
 
 @pytest.fixture
@@ -54,21 +61,30 @@ def on_a_full_disk(request):
     return run
 
 
+@pytest.fixture(scope="session")
+def make_clone():
+    """Make an empty folder a fresh clone without a virtual environment, an `.env` or any output."""
+
+    def make(clone: Path) -> Path:
+        for name in CLONED:
+            shutil.copy(REPOSITORY / name, clone)
+        for name in ("scripts", "recipes"):
+            shutil.copytree(
+                REPOSITORY / name, clone / name, ignore=shutil.ignore_patterns("__pycache__", "outputs", "runs", "data")
+            )
+        (clone / "recipes/common_voice_de/data").mkdir()
+        (clone / ".dvc").mkdir()
+        shutil.copy(REPOSITORY / ".dvc/config", clone / ".dvc")
+        subprocess.run(["git", "init", "--quiet"], cwd=clone, check=True)
+        return clone
+
+    return make
+
+
 @pytest.fixture
-def repository(tmp_path, monkeypatch) -> Path:
-    """A fresh clone without a virtual environment, an `.env` or any output. Paths in it hold a space."""
+def repository(make_clone, tmp_path, monkeypatch) -> Path:
+    """A fresh clone, and nothing of the user's environment. Paths in it hold a space."""
     for name in (*VARIABLES, "GPUS", "RECIPE", "MAKEFLAGS", "MAKELEVEL"):
         monkeypatch.delenv(name, raising=False)
-    clone = tmp_path / "fresh clone"
-    clone.mkdir()
-    for name in ("Makefile", "dvc.yaml", "params.yaml", ".dvcignore", "requirements_training.txt", "constraints.txt"):
-        shutil.copy(REPOSITORY / name, clone)
-    for name in ("scripts", "recipes"):
-        shutil.copytree(
-            REPOSITORY / name, clone / name, ignore=shutil.ignore_patterns("__pycache__", "outputs", "runs", "data")
-        )
-    (clone / "recipes/common_voice_de/data").mkdir()
-    (clone / ".dvc").mkdir()
-    shutil.copy(REPOSITORY / ".dvc/config", clone / ".dvc")
-    subprocess.run(["git", "init", "--quiet"], cwd=clone, check=True)
-    return clone
+    (clone := tmp_path / "fresh clone").mkdir()
+    return make_clone(clone)

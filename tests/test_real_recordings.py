@@ -29,7 +29,8 @@ def recipe(repository):
     new = {"seed": 0, "mels": 80, "width": 64, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
     params["base_model"] = {"output_dir": "outputs/base_model", "source": "new", "new": new}
     params["prepare_audio"]["sources"]["common_voice"]["splits"] = "speaker"  # there is only validated.tsv
-    params["prepare_audio"]["speaker_split"] = {"seed": 0, "dev_share": 0.1, "test_share": 0.15}
+    # Four clips to test on: a model that knows no word falls back to sampling, six times 224 tokens for each clip and way.
+    params["prepare_audio"]["speaker_split"] = {"seed": 0, "dev_share": 0.1, "test_share": 0.05}
     training = params["train_german_model"]
     training.update(steps=40, eval_steps=20, warmup_steps=10, global_batch=8, device_batch=8, log_steps=10)
     training.update(learning_rate=1e-3, ctc_weight=0.1, loader_workers=0)
@@ -53,7 +54,9 @@ def test_a_hundred_real_clips_become_a_model_that_faster_whisper_runs(recipe):
 
     metrics = json.loads((recipe / "outputs/evaluation/metrics.json").read_text())
     print(json.dumps({model: sets["common_voice"]["wer"] for model, sets in metrics.items()}, indent=1))
-    assert metrics["convert_to_faster/float32"]["common_voice"]["words"] > 50
+    assert all(sets["common_voice"]["words"] > 20 for sets in metrics.values())
+    predictions = (recipe / "outputs/evaluation/predictions.jsonl").read_text().splitlines()
+    assert len(metrics) == 2 + 3 * 2 and len(predictions) == len(metrics) * counts["common_voice"]["test"]["kept"]
 
     from faster_whisper import WhisperModel
 

@@ -1,6 +1,7 @@
 """What DVC makes of the recipes: each plans on a fresh clone, and a changed value re-runs what it must and no more."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -52,9 +53,10 @@ def test_the_corpus_folder_counts_its_readme_does_not(repository):
     assert planned(folder) == ["prepare_audio"]
 
 
-@pytest.fixture
-def reproduced(repository) -> Path:
+@pytest.fixture(scope="module")
+def committed(make_clone, tmp_path_factory) -> Path:
     """A clone in which DVC takes every stage for done."""
+    repository = make_clone(tmp_path_factory.mktemp("committed"))
     stages = YAML(typ="safe").load(repository / "dvc.yaml")["stages"]
     wanted = {Path(dep) for stage in stages.values() for dep in stage["deps"] if dep.startswith("outputs/")}
     for name, stage in stages.items():
@@ -69,8 +71,13 @@ def reproduced(repository) -> Path:
                 (repository / file).parent.mkdir(parents=True, exist_ok=True)
                 (repository / file).write_text(name)
     dvc(repository, "commit", "--force", "dvc.yaml")
-    assert planned(repository) == []
     return repository
+
+
+@pytest.fixture
+def reproduced(committed, tmp_path) -> Path:
+    """A copy of that clone, to change something in."""
+    return shutil.copytree(committed, tmp_path / "clone")
 
 
 def test_a_changed_value_reruns_its_stage_and_what_follows_from_it(reproduced):

@@ -41,7 +41,7 @@ def recorded_cross_attention(decoder: WhisperDecoder) -> Iterator[Heard]:
 
 
 def guided_attention_loss(heard: Heard, label_seconds: torch.Tensor) -> torch.Tensor:
-    """Negative log of the attention within reach, a mean over layers, heads and labels with a time; 0 if none has one.
+    """Negative log of the attention within reach, a mean over layers and heads, summed over the labels with a time.
 
     Args:
         heard: what `recorded_cross_attention` gave.
@@ -52,10 +52,8 @@ def guided_attention_loss(heard: Heard, label_seconds: torch.Tensor) -> torch.Te
     for layer, (attention, states, encoded) in enumerate(heard):
         seconds = read_seconds if layer == 0 and len(heard) > 1 else label_seconds
         timed = ~seconds.isnan()
-        if not timed.any():
-            return states.new_zeros(())
         within = _log_attention_within(attention, states, encoded, seconds)  # [batch, heads, tokens]
-        losses.append(-within.transpose(1, 2)[timed].mean())
+        losses.append(-within.mean(1)[timed].sum())
     return torch.stack(losses).mean()
 
 

@@ -46,7 +46,8 @@ def training_loss(
             spelled = ctc_loss(self.ctc_head(states.encoder_last_hidden_state), texts)
             loss = loss + ctc_weight * spelled / taught.sum()
         if heard and label_seconds is not None:
-            loss = loss + guided_attention_weight * guided_attention_loss(heard, label_seconds)
+            astray = guided_attention_loss(heard, label_seconds)
+            loss = loss + guided_attention_weight * astray / taught.sum()
         return Seq2SeqLMOutput(loss=loss)
 
     model.forward = MethodType(forward, model)

@@ -1,6 +1,7 @@
 """A recipe small enough to train in seconds: a Whisper of width 16, and features of noise with German labels."""
 
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -26,6 +27,8 @@ def tiny_inputs(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("tiny") / "outputs"
     model = new_whisper(mels=80, width=16, heads=2, encoder_layers=1, decoder_layers=1, seed=0)
+    # Its control tokens are not said, the signs may be: all 90 are half of the time that so small a model decodes for.
+    model.generation_config.suppress_tokens = model.generation_config.suppress_tokens[-6:]
     save_whisper(folder / "base_model", model, whisper_tokenizer(80), WhisperFeatureExtractor(feature_size=80))
     rng = np.random.default_rng(0)
     for split, count in (("train", 40), ("dev", 4)):
@@ -40,14 +43,14 @@ def tiny_inputs(tmp_path_factory):
 
 
 @pytest.fixture
-def tiny_recipe(tiny_inputs, tmp_path):
+def tiny_recipe(tiny_inputs, tmp_path) -> Path:
     """A folder to run training stages in: the sample's params, made small, and `tiny_inputs`."""
     (tmp_path / "outputs").mkdir()
     for stage in tiny_inputs.iterdir():
         (tmp_path / "outputs" / stage.name).symlink_to(stage)
     params = YAML().load(REPOSITORY / "params.yaml")
     for stage in ("train_german_model", "finetune_whisper"):
-        params[stage].update(steps=8, eval_steps=4, warmup_steps=2, global_batch=8, device_batch=8, log_steps=1)
+        params[stage].update(steps=6, eval_steps=3, warmup_steps=2, global_batch=8, device_batch=8, log_steps=1)
         params[stage].update(eval_utterances=4, eval_batch=2)
         params[stage]["windows"].update(full_share=0.25, full_batch=4, full_from=0.0)
     YAML().dump(params, tmp_path / "params.yaml")
@@ -55,42 +58,62 @@ def tiny_recipe(tiny_inputs, tmp_path):
 
 
 @pytest.fixture
-def command_of(tiny_recipe):
-    """The command and the environment of a stage, as dvc.yaml starts a training."""
+def run_script(tiny_recipe, monkeypatch, capsys):
+    """Run a stage's script in the tiny recipe and in this process, since a new one imports for 5 to 10 seconds."""
 
-    def command(script: str, *flags: str, processes: int = 1) -> tuple[list[str], dict[str, str]]:
-        launch, script = REPOSITORY / "scripts/asr/launch.py", REPOSITORY / f"scripts/{script}.py"
-        # One thread, so that sums are taken in one order whatever the number of processes.
-        machine = {"OMP_NUM_THREADS": "1", "LOG_DIR": str(tiny_recipe / "runs"), "GPUS": str(processes)}
-        return [sys.executable, "-P", str(launch), str(script), *flags], os.environ | machine
-
-    return command
-
-
-@pytest.fixture
-def run_script(tiny_recipe, command_of):
-    """Run a stage in the tiny recipe as DVC does; returns the finished process, its output as text."""
-
-    def run(script: str, *flags: str, processes: int = 1, check: bool = True, **variables: str):
-        command, environment = command_of(script, *flags, processes=processes)
-        done = subprocess.run(command, cwd=tiny_recipe, env=environment | variables, capture_output=True, text=True)
-        assert not check or done.returncode == 0, done.stdout + done.stderr
+    def run(script: str, *flags: str, check: bool = True) -> subprocess.CompletedProcess:
+        monkeypatch.chdir(tiny_recipe)
+        monkeypatch.setattr(sys, "argv", [script, *flags])
+        status = 0
+        try:
+            runpy.run_path(str(REPOSITORY / f"scripts/{script}.py"), run_name="__main__")
+        except SystemExit as ended:
+            status = ended.code
+        done = subprocess.CompletedProcess(sys.argv, status, *capsys.readouterr())
+        assert not check or status == 0, done.stderr
         return done
 
     return run
 
 
 @pytest.fixture
-def kill_at(tiny_recipe, command_of):
+def start(tiny_recipe):
+    """Start a stage in the tiny recipe as dvc.yaml starts a training: in so many processes of its own."""
+
+    def start(processes: int, script: str, *flags: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-P", REPOSITORY / "scripts/asr/launch.py", REPOSITORY / f"scripts/{script}.py", *flags],
+            cwd=tiny_recipe,
+            env=os.environ | {"GPUS": str(processes)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    return start
+
+
+@pytest.fixture
+def run_processes(start):
+    """Run a stage in processes of its own; returns what it printed."""
+
+    def run(processes: int, script: str, *flags: str) -> str:
+        process = start(processes, script, *flags)
+        said, errors = process.communicate()
+        assert process.returncode == 0, said + errors
+        return said
+
+    return run
+
+
+@pytest.fixture
+def kill_at(start):
     """Start a stage and kill all its processes, as `kill -9` does, when it prints a line that begins so."""
 
     def kill(line_start: str, script: str, *flags: str) -> None:
-        command, environment = command_of(script, *flags)
-        process = subprocess.Popen(
-            command, cwd=tiny_recipe, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
-        assert any(line.startswith(line_start) for line in process.stdout)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        with start(1, script, *flags) as process:
+            assert any(line.startswith(line_start) for line in process.stdout), process.stderr.read()
+            os.killpg(process.pid, signal.SIGKILL)
 
     return kill

@@ -133,12 +133,13 @@ def test_a_folder_that_is_not_there_or_empty_is_named(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_from_the_hub_and_then_from_its_cache_without_it(hub, new, tmp_path):
+def test_from_the_hub_and_then_from_its_cache_without_it(hub, new, tmp_path, monkeypatch):
     assert fetch("somebody/whisper", hub, tmp_path).returncode == 0
-    weights = (tmp_path / "out" / "model.safetensors").read_bytes()
-    assert weights == (new / "model.safetensors").read_bytes()
-    done = fetch("somebody/whisper", "http://127.0.0.1:9", tmp_path)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # the discard port: nobody is there
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache/hub"))
+    again = run(tmp_path / "again", source="hub", hub={"id": "somebody/whisper", "revision": COMMIT})
+    for folder in (tmp_path / "out", again):
+        assert (folder / "model.safetensors").read_bytes() == (new / "model.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize(

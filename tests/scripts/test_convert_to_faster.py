@@ -45,15 +45,13 @@ def exported(request, tmp_path_factory):
 def test_each_quantisation_has_the_files_that_its_readers_want(exported):
     model_dir, out = exported
     assert {path.name for path in out.iterdir()} == {"float32", "float16", "int8"}
+    vocabulary = load_whisper(model_dir)[1].get_vocab()
     for export in out.iterdir():
         assert {path.name for path in export.iterdir()} == FILES
         assert json.loads((export / "lineage.json").read_text())["params"] == {"quantization": export.name}
         for name in ("tokenizer.json", "preprocessor_config.json"):
             assert (export / name).read_bytes() == (model_dir / name).read_bytes()
-        tokens, vocabulary = (
-            json.loads((export / "vocabulary.json").read_text()),
-            load_whisper(model_dir)[1].get_vocab(),
-        )
+        tokens = json.loads((export / "vocabulary.json").read_text())
         assert {token: index for index, token in enumerate(tokens)} == vocabulary
     sizes = {export.name: (export / "model.bin").stat().st_size for export in out.iterdir()}
     assert sizes["float32"] > 1.8 * sizes["float16"] > 1.8 * sizes["int8"]

@@ -42,12 +42,12 @@ def test_merged_is_base_and_adapter(tiny_recipe, adapter, run_script):
 
 def test_a_merge_that_is_not_equal_fails_and_leaves_nothing(tiny_recipe, adapter, run_script):
     done = run_script("merge_lora", "--model_dir", "outputs/base_model", "--tolerance", "1e-12", check=False)
-    assert done.returncode != 0
+    assert done.returncode == 1
     assert "more than tolerance: 1.0e-12" in done.stderr
     assert not (tiny_recipe / "outputs/merge_lora").exists()
 
 
 def test_a_missing_adapter_is_named(run_script):
     done = run_script("merge_lora", "--model_dir", "outputs/base_model", check=False)
-    assert done.returncode != 0
+    assert done.returncode == 1
     assert "error: outputs/finetune_whisper: no adapter_config.json" in done.stderr
