@@ -32,8 +32,10 @@ def test_one_device_and_two_are_one_experiment(tiny_recipe, run_script, run_proc
     assert losses(tiny_recipe / "outputs/two") == pytest.approx(losses(tiny_recipe / "outputs/one"), rel=1e-4)
 
 
-def test_killed_and_run_again_it_writes_the_same_bytes(tiny_recipe, run_script, run_processes, kill_at):
-    run_script("finetune_whisper", *MODEL, "--output_dir", "outputs/uninterrupted")
+def test_killed_and_run_again_it_writes_the_same_bytes(tiny_recipe, run_processes, kill_at):
+    run_processes(
+        1, "finetune_whisper", *MODEL, "--output_dir", "outputs/uninterrupted"
+    )  # bit for bit: in a process alike
     kill_at("step 4/6", "finetune_whisper", *MODEL)
     assert "checkpoint-3" in run_processes(1, "finetune_whisper", *MODEL)
     uninterrupted, again = (tiny_recipe / "outputs" / name for name in ("uninterrupted", "finetune_whisper"))

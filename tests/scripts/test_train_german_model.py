@@ -21,8 +21,8 @@ def test_one_device_two_devices_and_accumulation_are_one_experiment(tiny_recipe,
     assert two == pytest.approx(one, rel=1e-4)
 
 
-def test_killed_and_run_again_it_ends_with_the_same_weights(tiny_recipe, run_script, run_processes, kill_at):
-    run_script("train_german_model", "--output_dir", "outputs/uninterrupted")
+def test_killed_and_run_again_it_ends_with_the_same_weights(tiny_recipe, run_processes, kill_at):
+    run_processes(1, "train_german_model", "--output_dir", "outputs/uninterrupted")  # bit for bit: in a process alike
 
     kill_at("step 4/6", "train_german_model")
     uninterrupted, again = (tiny_recipe / "outputs" / name for name in ("uninterrupted", "train_german_model"))
