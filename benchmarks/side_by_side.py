@@ -23,8 +23,9 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
@@ -135,11 +136,17 @@ class _Here:
 
 
 def _start(jobs: Callable[..., Iterator[Job]], arguments: tuple) -> None:
+    Thread(target=_end_with_parent, daemon=True).start()
     _Here.jobs = jobs(*arguments)
     _Here.next_job = next(_Here.jobs)
     ctypes.CDLL(None).malloc_trim(0)  # what getting ready has left behind would hide what the work takes
     Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew
     _Here.megabytes_when_ready = _status("VmRSS")
+
+
+def _end_with_parent() -> None:
+    parent_process().join()
+    os._exit(1)  # a benchmark that is killed leaves nothing behind
 
 
 def _take_a_turn() -> Turn:
