@@ -14,7 +14,7 @@ from pathlib import Path
 from side_by_side import Job, Side, flags, table, take_turns
 
 BATCH = 16
-CLIPS = 48  # that faster-whisper decodes; transformers decodes all
+CLIPS = 16  # that faster-whisper decodes; transformers decodes all
 
 
 def clips(outputs: Path) -> list:
@@ -66,7 +66,7 @@ def both_ways(outputs: Path, ours: bool) -> Iterator[Job]:
 
 
 if __name__ == "__main__":
-    parser = flags(__doc__, rounds=5)
+    parser = flags(__doc__, rounds=3)
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="the sample's folder (default outputs)")
     given = parser.parse_args()
     for jobs, reference, ours in (

@@ -46,7 +46,7 @@ def jobs(projected: str, setting: str, full_share: float, packed_share: float, s
 
 
 if __name__ == "__main__":
-    parser = flags(__doc__, rounds=16)
+    parser = flags(__doc__, rounds=10)
     parser.add_argument(
         "--setting", choices=["sample", "tiny"], default="sample", help="the model's shape and the utterances"
     )
@@ -55,5 +55,5 @@ if __name__ == "__main__":
         choices = {projected: (projected, given.setting, *plan) for projected in (REFERENCE, OURS, NONE)}
         turns = take_turns({side: Side(jobs, *choice) for side, choice in choices.items()}, given.rounds)
         frugal = {side: Side(jobs, *choice, bounds=GIVE_BACK) for side, choice in choices.items()}
-        memory = megabytes(take_turns(frugal, rounds=4))
+        memory = megabytes(take_turns(frugal, rounds=2))
         print(f"{name}\n{table(turns, 'steps / s', REFERENCE, memory)}\n")

@@ -16,7 +16,7 @@ from side_by_side import Job, Side, flags, table, take_turns
 REFERENCE = "one utterance a 30 s window"
 SIDES = {  # share of steps of 30 s, share of packed windows, windows of a step, steps of a turn
     REFERENCE: (1.0, 0.0, 4, 1),
-    "cut to the longest of the step": (0.0, 0.0, 16, 4),
+    "cut to the longest of the step": (0.0, 0.0, 8, 4),
     "packed, 30 s": (1.0, 1.0, 4, 1),
 }
 
