@@ -22,7 +22,8 @@ from asr.batches import Collator, WindowDataset, sources_of
 from asr.features import FeatureCache, frames_of, write_features
 from asr.labels import Labeler
 from asr.loss import training_loss
-from asr.model import allow_short_context, new_whisper
+from asr.model import allow_short_context
+from asr.new_model import new_whisper
 from asr.params_file import read_params
 from asr.utterance import Utterance
 from asr.vocabulary import whisper_tokenizer
@@ -90,7 +91,8 @@ def batches(
     Yields:
         seconds of speech, and what the model takes in training.
     """
-    chosen = {"full_share": full_share, "packed_share": packed_share, "full_batch": size, "full_from": 0.0}
+    chosen = {"full_share": full_share, "packed_share": packed_share, "full_from": 0.0}
+    chosen |= {"full_batch": size, "packed_batch": size}
     longest = {"packed_seconds": (WINDOW_SECONDS, WINDOW_SECONDS)}
     shapes = Shapes(**SAMPLE.train_german_model.windows.model_dump() | chosen | longest)
     cache = _cache(SETTINGS[setting])

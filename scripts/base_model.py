@@ -29,7 +29,8 @@ def main(params: BaseModel) -> None:
 
     from transformers import WhisperFeatureExtractor
 
-    from asr.model import load_whisper, new_whisper, save_whisper
+    from asr.model import load_whisper, save_whisper
+    from asr.new_model import new_whisper
     from asr.vocabulary import whisper_tokenizer
 
     if params.source == "new":

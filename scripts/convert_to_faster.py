@@ -8,13 +8,14 @@ preprocessor_config.json, lineage.json. Each is opened by faster-whisper before 
     python scripts/convert_to_faster.py --model_dir ~/my-whisper --output_dir ~/faster --quantizations '["int8_float16"]'
 """
 
+import json
 from pathlib import Path
 
 from asr.command import run_stage
 from asr.errors import UserError
 from asr.params import ConvertToFaster
 from asr.paths import output_folder, require_folder
-from asr.whisper_shape import ENGLISH_VOCABULARY_SIZE, SAMPLE_RATE, VOCABULARY_SIZES
+from asr.whisper_shape import ENGLISH_VOCABULARY_SIZE, HOP_SAMPLES, SAMPLE_RATE, VOCABULARY_SIZES
 
 
 def main(params: ConvertToFaster) -> None:
@@ -30,8 +31,9 @@ def main(params: ConvertToFaster) -> None:
         for quantization in dict.fromkeys(params.quantizations):
             export = folder / quantization
             convert(model_dir, export, quantization)
+            set_chunk(export, params.chunk_seconds)
             open_once(export)
-            write_lineage(export, inputs, params={"quantization": quantization})
+            write_lineage(export, inputs, params={"quantization": quantization, "chunk_seconds": params.chunk_seconds})
             megabytes = (export / "model.bin").stat().st_size / 1e6
             print(f"{params.output_dir / quantization}: {megabytes:.1f} MB, opened by faster-whisper", flush=True)
 
@@ -61,6 +63,17 @@ def convert(model_dir: Path, export: Path, quantization: str) -> None:
         converter.convert(str(export), quantization=quantization)
     except (RuntimeError, SafetensorError, ValueError) as error:
         raise UserError(f"{model_dir}: cannot be converted; make or copy the model again: {error}") from error
+
+
+def set_chunk(export: Path, seconds: int) -> None:
+    """Tell faster-whisper how much speech to decode at once: BatchedInferencePipeline joins sentences up to so much."""
+    file = export / "preprocessor_config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    if config.get("chunk_length") == seconds:
+        return
+    samples = seconds * SAMPLE_RATE
+    config |= {"chunk_length": seconds, "n_samples": samples, "nb_max_frames": samples // HOP_SAMPLES}
+    file.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def open_once(export: Path) -> None:

@@ -5,8 +5,9 @@ params/, params_file, command, launch, monitor           how a stage starts
 whisper_shape, utterance, text, audio                    what passes from stage to stage
 sentences, espeak, synthesis                             a corpus from nothing
 corpora/, checks, pool, shards, tally                    from a corpus's own form to checked utterances
-vocabulary, model, adapter                               the model and its tokens
+vocabulary, new_model, model, adapter                    the model and its tokens
 features, labels, windows, batches                       from utterances to what the encoder hears and the decoder learns
-loss, ctc, guided_attention, checkpoints, callbacks, training              from windows to weights
+loss, ctc, guided_attention, sampled_vocabulary          what training minimises
+trainer, checkpoints, callbacks, training                from windows to weights
 transcription, scoring, gates, report, lineage           from weights to transcripts, figures and provenance
 """

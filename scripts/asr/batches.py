@@ -27,7 +27,7 @@ class WindowDataset(Dataset):
         return len(self._cache)
 
     def __getitem__(self, window: Window) -> dict:
-        """`input_features` float32 [mels, frames], `decoder_input_ids`, `labels` and `label_seconds` as lists."""
+        """`input_features` float32 [mels, frames]; `decoder_input_ids`, `labels` and `label_seconds` as lists; `step`."""
         rows = [self._cache.utterances[part.utterance] for part in window.parts]
         spoken = [s for row, part in zip(rows, window.parts, strict=True) for s in _segments(row, part)]
         parts = [(self._cache.log_mel(part.utterance), part.offset) for part in window.parts]
@@ -42,6 +42,7 @@ class WindowDataset(Dataset):
             "decoder_input_ids": sequence.decoder_input_ids,
             "labels": sequence.labels,
             "label_seconds": sequence.seconds,
+            "step": window.step,
         }
 
 
@@ -53,13 +54,13 @@ def _segments(row: dict, part: Part) -> list[Segment]:
 
 
 class Collator:
-    """Stacks examples: features of one length, token lists padded on the right."""
+    """Stacks examples of one step: features of one length, token lists padded on the right."""
 
     def __init__(self, pad_token: int):
         self._pad_token = pad_token
 
     def __call__(self, examples: Sequence[dict]) -> dict[str, torch.Tensor]:
-        """`input_features` [batch, mels, frames]; `decoder_input_ids`, `labels` and `label_seconds` [batch, tokens]."""
+        """`input_features` [batch, mels, frames]; `decoder_input_ids`, `labels` and `label_seconds` [batch, tokens]; `step`."""
         longest = max(len(example["labels"]) for example in examples)
         ids = np.full((len(examples), longest), self._pad_token, dtype=np.int64)
         labels = np.full((len(examples), longest), IGNORED, dtype=np.int64)
@@ -74,6 +75,7 @@ class Collator:
             "decoder_input_ids": torch.from_numpy(ids),
             "labels": torch.from_numpy(labels),
             "label_seconds": torch.from_numpy(seconds),
+            "step": examples[0]["step"],
         }
 
 
@@ -106,9 +108,11 @@ def sources_of(cache: FeatureCache, shares: dict[str, float], labeler: Labeler) 
 
 def tokens_of(cache: FeatureCache, sources: Iterable[str], labeler: Labeler) -> list[int]:
     """The text tokens that the sources' transcripts are made of, each once, in order."""
-    columns = (cache.utterances[name][:] for name in ("source", "text", "language"))
-    wanted = set(sources)
-    spoken = {(text, language) for source, text, language in zip(*columns, strict=True) if source in wanted}
+    wanted, spoken = set(sources), set()
+    columns = (cache.utterances[name][:] for name in ("source", "language", "text", "segments"))
+    for source, language, text, segments in zip(*columns, strict=True):
+        if source in wanted:
+            spoken |= {(part, language) for part in [s["text"] for s in segments or []] or [text]}
     return sorted({token for text, language in spoken for token in labeler.text(text, language)})
 
 

@@ -1,6 +1,5 @@
-"""Whisper: a new one from random weights, one on disk in the form that every tool reads, and short audio contexts.
+"""Whisper on disk, in the form that every tool reads, and short audio contexts.
 
-model = new_whisper(mels=80, width=128, heads=4, encoder_layers=2, decoder_layers=3, seed=0)
 save_whisper(folder, model, tokenizer, feature_extractor)
 model, tokenizer, feature_extractor = load_whisper(folder)
 allow_short_context(model)      # the encoder then takes any even number of frames up to 3,000
@@ -15,8 +14,6 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
 from transformers import (
-    GenerationConfig,
-    PreTrainedTokenizerBase,
     WhisperConfig,
     WhisperFeatureExtractor,
     WhisperForConditionalGeneration,
@@ -24,14 +21,13 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
-from transformers.models.whisper.tokenization_whisper import LANGUAGES
 from transformers.utils import logging
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 from asr.errors import UserError
-from asr.vocabulary import TIMESTAMPS, add_timestamps, non_speech_tokens, whisper_tokenizer
-from asr.whisper_shape import ENGLISH_VOCABULARY_SIZE, MAX_TOKENS, VOCABULARY_SIZES, WINDOW_FRAMES
+from asr.vocabulary import TIMESTAMPS, add_timestamps, generation_config
+from asr.whisper_shape import ENGLISH_VOCABULARY_SIZE
 
 logging.disable_progress_bar()  # reading and writing weights takes seconds, and its bars would fill every log
 # Whisper's own `generate` passes what the next version will refuse, and says so once a batch.
@@ -40,72 +36,6 @@ logging.get_logger("transformers.generation").setLevel(logging.ERROR)
 Whisper = tuple[WhisperForConditionalGeneration, WhisperTokenizer, WhisperFeatureExtractor]
 
 _REMEDY = "copy it from the model that this one was trained from, or give another folder"
-
-
-def new_whisper(
-    mels: int, width: int, heads: int, encoder_layers: int, decoder_layers: int, seed: int
-) -> WhisperForConditionalGeneration:
-    """A multilingual Whisper with random weights that depend on `seed` alone, float32, on the CPU.
-
-    It has Whisper's 1,500 encoder and 448 decoder positions whatever its size: the engines that run it expect them.
-    """
-    generation = generation_config(whisper_tokenizer(mels), decoder_layers, heads)
-    config = WhisperConfig(
-        vocab_size=VOCABULARY_SIZES[mels],
-        num_mel_bins=mels,
-        d_model=width,
-        encoder_attention_heads=heads,
-        decoder_attention_heads=heads,
-        encoder_layers=encoder_layers,
-        decoder_layers=decoder_layers,
-        encoder_ffn_dim=4 * width,
-        decoder_ffn_dim=4 * width,
-        max_source_positions=WINDOW_FRAMES // 2,
-        max_target_positions=MAX_TOKENS,
-        pad_token_id=generation.pad_token_id,
-        bos_token_id=generation.bos_token_id,
-        eos_token_id=generation.eos_token_id,
-        decoder_start_token_id=generation.decoder_start_token_id,
-        suppress_tokens=generation.suppress_tokens,  # read here by tools older than generation_config.json
-        begin_suppress_tokens=generation.begin_suppress_tokens,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = WhisperForConditionalGeneration(config)
-    model.generation_config = generation
-    return model
-
-
-def generation_config(tokenizer: PreTrainedTokenizerBase, decoder_layers: int, heads: int) -> GenerationConfig:
-    """What generation needs to know of a multilingual Whisper: ids of languages and tasks, and what is suppressed.
-
-    The alignment heads, by which words get their times, are all heads of the last half of the decoder's layers:
-    openai-whisper's rule for a model whose heads nobody has measured.
-    """
-    ids = tokenizer.get_vocab()
-    codes = [f"<|{code}|>" for code in LANGUAGES if f"<|{code}|>" in ids]
-    tasks = {name: ids[f"<|{name}|>"] for name in ("translate", "transcribe")}
-    silent = ids.get("<|nospeech|>", ids.get("<|nocaptions|>"))  # older tokenizers call it so
-    never = [ids["<|startoftranscript|>"], *tasks.values(), ids["<|startoflm|>"], ids["<|startofprev|>"], silent]
-    return GenerationConfig(
-        bos_token_id=ids["<|endoftext|>"],
-        eos_token_id=ids["<|endoftext|>"],
-        pad_token_id=ids["<|endoftext|>"],
-        decoder_start_token_id=ids["<|startoftranscript|>"],
-        prev_sot_token_id=ids["<|startofprev|>"],
-        no_timestamps_token_id=ids["<|notimestamps|>"],
-        is_multilingual=True,
-        lang_to_id={code: ids[code] for code in codes},
-        task_to_id=tasks,
-        suppress_tokens=sorted(non_speech_tokens(tokenizer) + never),
-        begin_suppress_tokens=[*tokenizer.encode(" ", add_special_tokens=False), ids["<|endoftext|>"]],
-        alignment_heads=[
-            [layer, head] for layer in range(decoder_layers // 2, decoder_layers) for head in range(heads)
-        ],
-        max_initial_timestamp_index=50,  # the first timestamp is at most 1 s, as in openai-whisper
-        max_length=MAX_TOKENS,
-        return_timestamps=False,
-    )
 
 
 def save_whisper(

@@ -16,20 +16,20 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader
-from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
+from transformers import Seq2SeqTrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from asr.batches import Collator, WindowDataset, evaluation_windows, sources_of
+from asr.batches import Collator, WindowDataset, evaluation_windows, sources_of, tokens_of
 from asr.callbacks import EventFiles, LogLines, on_terminal, save_curves, trackers
 from asr.checkpoints import last_whole_checkpoint, remove_checkpoints
 from asr.errors import UserError
 from asr.features import FeatureCache
-from asr.labels import IGNORED, MAX_TOKENS, Labeler
+from asr.labels import Labeler
 from asr.loss import training_loss
 from asr.paths import only_writer, output_folder
-from asr.scoring import score
-from asr.windows import RankBatches, Shapes, Window, plan_steps
+from asr.sampled_vocabulary import SampledVocabulary
+from asr.trainer import EvaluationSet, WhisperTrainer
+from asr.windows import RankBatches, Shapes, plan_steps
 
 # Parameters that change how fast or where a training runs, not what comes out: a resumed run may change them.
 NOT_THE_EXPERIMENT = frozenset(
@@ -71,6 +71,7 @@ class TrainingSettings:
     windows: Shapes
     ctc_weight: float = 0.0
     guided_attention_weight: float = 0.0
+    sampled_tokens: int = 0
 
     @classmethod
     def of(cls, values: dict) -> "TrainingSettings":
@@ -88,76 +89,19 @@ def accumulation_steps(settings: TrainingSettings, world: int) -> int:
     used = {}
     if settings.windows.full_share < 1 or settings.windows.full_from > 0:
         used["global_batch"] = settings.global_batch
-    if settings.windows.full_share > 0 or settings.windows.packed_share > 0:
+    if settings.windows.full_share > 0:
         used["windows.full_batch"] = settings.windows.full_batch
+    if settings.windows.full_share < 1 and settings.windows.packed_share > 0:
+        used["windows.packed_batch"] = settings.windows.packed_batch
     for accumulation in range(1, max(used.values()) + 1):
         parts = accumulation * world
         if all(size % parts == 0 and size // parts <= settings.device_batch for size in used.values()):
             return accumulation
-    listed = " and ".join(f"{name}: {size}" for name, size in used.items())
+    listed = ", ".join(f"{name}: {size}" for name, size in used.items())
     raise UserError(
         f"{listed} cannot be dealt out evenly to {world} device(s) of at most device_batch: {settings.device_batch} "
-        "windows; make both multiples of the number of devices, or choose another GPUS"
+        "windows; make each a multiple of the number of devices, or choose another GPUS"
     )
-
-
-class WhisperTrainer(Seq2SeqTrainer):
-    """`Seq2SeqTrainer` fed by planned windows, with an evaluation that decodes each row in its own language."""
-
-    def __init__(self, *, batches: RankBatches, labeler: Labeler, **kwargs):
-        super().__init__(compute_metrics=self._error_rates, **kwargs)
-        self.loss_is_scaled_for_ga = True  # by compute_loss: Trainer must not divide by the accumulation steps again
-        self._batches, self.labeler = batches, labeler
-
-    def get_train_dataloader(self) -> DataLoader:
-        """Batches of this rank; not `accelerator.prepare`d, since the plan has dealt them out already."""
-        return DataLoader(
-            self.train_dataset,
-            batch_sampler=self._batches,
-            collate_fn=self.data_collator,
-            num_workers=self.args.dataloader_num_workers,
-            persistent_workers=self.args.dataloader_num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-        )
-
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """The model's mean over the labels of this micro-batch, weighed by its share of the global batch's labels."""
-        outputs = model(**inputs)
-        share = inputs["labels"].ne(IGNORED).sum() / num_items_in_batch
-        # Gradients are averaged over processes, where they should be added up.
-        loss = outputs.loss * share * self.args.world_size
-        return (loss, outputs) if return_outputs else loss
-
-    def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None, **_):
-        """Decode each row in the language that its labels name."""
-        languages = [self.labeler.language_of(token) for token in inputs["labels"][:, 0].tolist()]
-        return super().prediction_step(
-            model,
-            {name: value for name, value in inputs.items() if name != "label_seconds"},  # `generate` refuses it
-            prediction_loss_only,
-            ignore_keys,
-            language=languages,
-            task="transcribe",
-            max_new_tokens=_longest_hypothesis(inputs["labels"].shape[1]),
-        )
-
-    def _error_rates(self, prediction) -> dict[str, float]:
-        references, hypotheses = [], []
-        # Processes fill up the last batch with rows that they have had already: only the first count.
-        for _, said, labels in zip(
-            self.eval_dataset.windows, prediction.predictions, prediction.label_ids, strict=False
-        ):
-            # Cut to the row's own limit, so that its hypothesis does not depend on its neighbours in the batch.
-            limit = _longest_hypothesis((labels != IGNORED).sum())
-            references.append(self.labeler.decode(labels.tolist()))
-            hypotheses.append(self.labeler.decode(said[:limit].tolist()))
-        rates = score(references, hypotheses)
-        return {"wer": rates["wer"], "cer": rates["cer"]}
-
-
-def _longest_hypothesis(labels: int) -> int:
-    """Tokens that a row with so many labels may be decoded to: a model that rambles is stopped."""
-    return min(int(labels) * 3 // 2 + 8, MAX_TOKENS - 8)
 
 
 def train(
@@ -183,13 +127,16 @@ def train(
         raise UserError("one process sees several GPUs; start with `make train GPUS=2`, torchrun or accelerate launch")
     first = arguments.process_index == 0
     with only_writer(run_dir) if first else nullcontext():
-        trainer = _trainer(model, tokenizer, features_dir, settings, arguments)
+        labeler = Labeler(tokenizer)
+        train_cache = FeatureCache(features_dir, "train")
+        trainer = _trainer(model, labeler, train_cache, FeatureCache(features_dir, "dev"), settings, arguments)
         checkpoint = last_whole_checkpoint(run_dir)
         if checkpoint and first:
             print(f"resuming from {checkpoint}", flush=True)
         whisper = model.get_base_model() if hasattr(model, "get_base_model") else model  # a peft model wraps it
+        vocabulary = _vocabulary(train_cache, labeler, settings, whisper.config.vocab_size)
         weights = settings.ctc_weight, settings.guided_attention_weight
-        with training_loss(whisper, trainer.labeler, *weights):
+        with training_loss(whisper, labeler, *weights, vocabulary):
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.accelerator.wait_for_everyone()  # all have read the best checkpoint
         if first:
@@ -199,9 +146,19 @@ def train(
             remove_checkpoints(run_dir)
 
 
-def _trainer(model, tokenizer, features_dir: Path, settings: TrainingSettings, arguments) -> WhisperTrainer:
-    labeler = Labeler(tokenizer)
-    train_cache, dev_cache = (FeatureCache(features_dir, split) for split in ("train", "dev"))
+def _vocabulary(
+    cache: FeatureCache, labeler: Labeler, settings: TrainingSettings, size: int
+) -> SampledVocabulary | None:
+    if not settings.sampled_tokens:
+        return None
+    control = range(labeler.end, size)  # and timestamps
+    taught = [*tokens_of(cache, settings.sources, labeler), *control]
+    return SampledVocabulary(taught, size, settings.sampled_tokens, settings.seed)
+
+
+def _trainer(
+    model, labeler: Labeler, train_cache: FeatureCache, dev_cache: FeatureCache, settings: TrainingSettings, arguments
+) -> WhisperTrainer:
     sources = sources_of(train_cache, settings.sources, labeler)
     eval_windows = evaluation_windows(dev_cache, settings.eval_sources, settings.eval_utterances)
     accumulation = accumulation_steps(settings, arguments.world_size)
@@ -216,26 +173,12 @@ def _trainer(model, tokenizer, features_dir: Path, settings: TrainingSettings, a
         model=model,
         args=arguments,
         train_dataset=WindowDataset(train_cache, labeler),
-        eval_dataset=_EvaluationSet(dev_cache, labeler, eval_windows),
-        data_collator=Collator(tokenizer.eos_token_id),
+        eval_dataset=EvaluationSet(dev_cache, labeler, eval_windows),
+        data_collator=Collator(labeler.end),
         callbacks=[LogLines(), EventFiles(Path(arguments.output_dir))],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
-
-
-class _EvaluationSet(WindowDataset):
-    """Windows of dev utterances, numbered, as the trainer's sequential evaluation asks for them."""
-
-    def __init__(self, cache: FeatureCache, labeler: Labeler, windows: list[Window]):
-        super().__init__(cache, labeler)
-        self.windows = windows
-
-    def __len__(self) -> int:
-        return len(self.windows)
-
-    def __getitem__(self, index: int) -> dict:
-        return super().__getitem__(self.windows[index])
 
 
 def _arguments(settings: TrainingSettings, run_dir: Path) -> Seq2SeqTrainingArguments:

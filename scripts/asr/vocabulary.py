@@ -1,4 +1,4 @@
-"""Whisper's multilingual vocabulary as a transformers tokenizer, made from the file that openai-whisper ships.
+"""Whisper's multilingual vocabulary as a transformers tokenizer, made from the file that openai-whisper ships, and its roles.
 
     tokenizer = whisper_tokenizer(mels=80)      # 51,865 tokens, <|0.00|> ... <|30.00|> among them
     tokenizer.encode("Grüß Gott!", add_special_tokens=False)
@@ -14,11 +14,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from tokenizers import AddedToken
-from transformers import WhisperTokenizer
+from transformers import GenerationConfig, PreTrainedTokenizerBase, WhisperTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
-from asr.whisper_shape import MAX_TIMESTAMP, TIMESTAMP_SECONDS, VOCABULARY_SIZES
+from asr.whisper_shape import MAX_TIMESTAMP, MAX_TOKENS, TIMESTAMP_SECONDS, VOCABULARY_SIZES
 
 EMPTY_RANK = 50256  # the file's last rank is the empty string: a token that no text ever contains
 TIMESTAMPS = [f"<|{step * TIMESTAMP_SECONDS:.2f}|>" for step in range(MAX_TIMESTAMP + 1)]  # 0 to 30 s
@@ -67,6 +67,38 @@ def non_speech_tokens(tokenizer: WhisperTokenizer) -> list[int]:
             if len(tokens) == 1 or sign in notes:
                 found.add(tokens[0])
     return sorted(found)
+
+
+def generation_config(tokenizer: PreTrainedTokenizerBase, decoder_layers: int, heads: int) -> GenerationConfig:
+    """What generation needs to know of a multilingual Whisper: ids of languages and tasks, and what is suppressed.
+
+    The alignment heads, by which words get their times, are all heads of the last half of the decoder's layers:
+    openai-whisper's rule for a model whose heads nobody has measured.
+    """
+    ids = tokenizer.get_vocab()
+    codes = [f"<|{code}|>" for code in LANGUAGES if f"<|{code}|>" in ids]
+    tasks = {name: ids[f"<|{name}|>"] for name in ("translate", "transcribe")}
+    silent = ids.get("<|nospeech|>", ids.get("<|nocaptions|>"))  # older tokenizers call it so
+    never = [ids["<|startoftranscript|>"], *tasks.values(), ids["<|startoflm|>"], ids["<|startofprev|>"], silent]
+    return GenerationConfig(
+        bos_token_id=ids["<|endoftext|>"],
+        eos_token_id=ids["<|endoftext|>"],
+        pad_token_id=ids["<|endoftext|>"],
+        decoder_start_token_id=ids["<|startoftranscript|>"],
+        prev_sot_token_id=ids["<|startofprev|>"],
+        no_timestamps_token_id=ids["<|notimestamps|>"],
+        is_multilingual=True,
+        lang_to_id={code: ids[code] for code in codes},
+        task_to_id=tasks,
+        suppress_tokens=sorted(non_speech_tokens(tokenizer) + never),
+        begin_suppress_tokens=[*tokenizer.encode(" ", add_special_tokens=False), ids["<|endoftext|>"]],
+        alignment_heads=[
+            [layer, head] for layer in range(decoder_layers // 2, decoder_layers) for head in range(heads)
+        ],
+        max_initial_timestamp_index=50,  # the first timestamp is at most 1 s, as in openai-whisper
+        max_length=MAX_TOKENS,
+        return_timestamps=False,
+    )
 
 
 @functools.cache  # seconds of work, the same for each tokenizer

@@ -36,6 +36,7 @@ class Window:
     timestamps: bool  # taught with timestamps
     zero_padded: bool  # 0 after the last utterance, as faster-whisper pads the log-mel; else what silence sounds like
     frequency_scale: float = 1.0  # of what is heard: above 1 a shorter vocal tract speaks
+    step: int | None = None  # of the training
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Shapes:
     jitter_seconds: float
     full_from: float
     packed_share: float
+    packed_batch: int
     packed_seconds: tuple[float, float]
     gap_seconds: tuple[float, float]
     timestamps_share: float
@@ -92,29 +94,27 @@ def plan_steps(sources: Sequence[Source], shapes: Shapes, steps: int, batch: int
         sources: what to draw from; a window's utterances all come from one source and are in one language.
         shapes: how windows are made.
         steps: how many steps.
-        batch: windows of a short step; a full one has `shapes.full_batch`.
+        batch: windows of a step of cut contexts; a full one has `shapes.full_batch`, a packed one `shapes.packed_batch`.
         seed: decides every draw.
 
     Yields:
-        `batch` windows that share one cut context, or `shapes.full_batch` windows of 3,000 frames.
+        Windows that share one cut context, or full ones of 3,000 frames.
     """
     rng = np.random.default_rng(seed)
     streams = [_Stream(source, rng) for source in sources]
     shares = np.array([source.share for source in sources]) / sum(source.share for source in sources)
     short_steps: list[list[_Placed]] = []
     for step in range(steps):
-        progress = step / steps
-        late = progress >= shapes.full_from
-        full = rng.random() < shapes.full_share and late
-        packed = rng.random(shapes.full_batch) < shapes.packed_share
-        if late and not full:
-            packed[:] = packed[0]  # a step of cut contexts is packed as a whole or not at all
-        if full or (late and packed[0]):
-            limit = _packed_frames(shapes, progress)
-            drawn = rng.choice(len(streams), size=shapes.full_batch, p=shares)
+        late = step / steps >= shapes.full_from
+        full = late and rng.random() < shapes.full_share
+        packed = late and not full and rng.random() < shapes.packed_share
+        if full or packed:
+            drawn = rng.choice(len(streams), size=shapes.full_batch if full else shapes.packed_batch, p=shares)
             placed = [
-                _pack(streams[i], shapes, limit, rng) if several else _single(streams[i])
-                for i, several in zip(drawn, packed, strict=True)
+                _pack(streams[i], shapes, rng)
+                if not full or rng.random() < shapes.packed_share
+                else _single(streams[i])
+                for i in drawn
             ]
         else:
             if not short_steps:
@@ -129,6 +129,7 @@ def plan_steps(sources: Sequence[Source], shapes: Shapes, steps: int, batch: int
                 timestamps=rng.random() < shapes.timestamps_share,
                 zero_padded=full and rng.random() < shapes.zero_padded_share,
                 frequency_scale=1.0 + shapes.frequency_warp * rng.uniform(-1, 1),
+                step=step,
             )
             for source, parts in placed
         ]
@@ -154,16 +155,10 @@ def _by_length(pool: list[_Placed], batch: int, rng: np.random.Generator) -> lis
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def _packed_frames(shapes: Shapes, progress: float) -> int:
-    """How long a packed window may be: it grows from `full_from` to the end of the training."""
-    first, last = shapes.packed_seconds
-    grown = (progress - shapes.full_from) / (1 - shapes.full_from)
-    return min(int((first + (last - first) * grown) / FRAME_SECONDS), FULL_FRAMES)
-
-
-def _pack(stream: _Stream, shapes: Shapes, limit: int, rng: np.random.Generator) -> _Placed:
-    """Utterances one after the other, with gaps, until the next does not fit into `limit` frames or into the decoder."""
+def _pack(stream: _Stream, shapes: Shapes, rng: np.random.Generator) -> _Placed:
+    """Utterances one after the other, with gaps, until the next does not fit into the window or into the decoder."""
     source = stream.source
+    limit = min(int(rng.uniform(*shapes.packed_seconds) / FRAME_SECONDS), FULL_FRAMES)
     low, high = (seconds / FRAME_SECONDS for seconds in shapes.gap_seconds)
     first = stream.peek()
     # A window does not always begin with speech at once; an utterance of nearly 30 s leaves no room before it.

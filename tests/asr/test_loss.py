@@ -6,7 +6,9 @@ import torch
 from asr.ctc import CLASSES, CtcHead, ctc_loss
 from asr.labels import IGNORED, Labeler
 from asr.loss import training_loss
-from asr.model import allow_short_context, new_whisper
+from asr.model import allow_short_context
+from asr.new_model import new_whisper
+from asr.sampled_vocabulary import SampledVocabulary
 from asr.vocabulary import whisper_tokenizer
 
 
@@ -34,7 +36,7 @@ def batch(labeler):
 
 def test_it_is_whispers_own_loss(model, labeler, batch):
     own = model(**batch)
-    with training_loss(model, labeler, ctc_weight=0.0, guided_attention_weight=0.0):
+    with training_loss(model, labeler):
         ours = model(**batch)
     assert ours.loss.item() == pytest.approx(own.loss.item(), rel=1e-5)
     assert ours.logits is None
@@ -60,14 +62,37 @@ def test_generation_goes_on_as_ever(model, labeler, batch):
 
 
 def test_ctc_is_added_with_its_weight(model, labeler, batch):
-    with training_loss(model, labeler, ctc_weight=0.5, guided_attention_weight=0.0):
+    with training_loss(model, labeler, ctc_weight=0.5):
         loss = model(**batch).loss
         states = model.model.encoder(batch["input_features"]).last_hidden_state
         texts = [labeler.decode(row).encode() for row in batch["labels"].tolist()]
         spelled = ctc_loss(model.ctc_head(states), texts)
-    with training_loss(model, labeler, ctc_weight=0.0, guided_attention_weight=0.0):
+    with training_loss(model, labeler):
         bare = model(**batch).loss
     assert loss.item() == pytest.approx((bare + 0.5 * spelled / 10).item(), rel=1e-5)
+
+
+TAUGHT = [50261, 50359, 50363, 1000, 2000, 3000, 50257]
+
+
+def test_with_every_other_token_drawn_it_is_the_whole_loss(model, labeler, batch):
+    with training_loss(model, labeler):
+        whole = model(**batch).loss.item()
+    with training_loss(model, labeler, vocabulary=SampledVocabulary(TAUGHT, 51865, 51865, seed=0)):
+        assert model(**batch, step=3).loss.item() == pytest.approx(whole, rel=1e-5)
+    with training_loss(model, labeler, vocabulary=SampledVocabulary(TAUGHT, 51865, 500, seed=0)):
+        drawn = [model(**batch, step=step).loss.item() for step in range(30)]
+        assert model(**batch).loss.item() == pytest.approx(whole, rel=1e-5)  # an evaluation has no step
+    assert len(set(drawn)) == 30
+    assert sum(drawn) / 30 == pytest.approx(whole, rel=1e-3)
+
+
+def test_a_step_draws_the_same_in_each_part_of_it(model, labeler, batch):
+    one, other = ({name: value[i : i + 1] for name, value in batch.items()} for i in range(2))  # 6 labels and 4
+    with training_loss(model, labeler, vocabulary=SampledVocabulary(TAUGHT, 51865, 500, seed=0)):
+        whole = model(**batch, step=3).loss
+        parts = (6 * model(**one, step=3).loss + 4 * model(**other, step=3).loss) / 10
+    assert parts.item() == pytest.approx(whole.item(), rel=1e-5)
 
 
 def test_a_perfect_spelling_costs_nothing():

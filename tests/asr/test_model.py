@@ -10,8 +10,9 @@ from transformers import WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import sinusoids
 
 from asr.errors import UserError
-from asr.model import allow_short_context, generation_config, load_whisper, new_whisper, save_whisper
-from asr.vocabulary import whisper_tokenizer
+from asr.model import allow_short_context, load_whisper, save_whisper
+from asr.new_model import new_whisper
+from asr.vocabulary import generation_config, whisper_tokenizer
 
 TINY = Path(__file__).parents[3] / "shared" / "data" / "whisper_tiny_config"
 
@@ -48,6 +49,15 @@ def test_same_seed_same_weights_and_the_callers_random_numbers_are_untouched(mod
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
     other = small(seed=1).state_dict()
     assert not torch.equal(model.state_dict()["model.encoder.conv1.weight"], other["model.encoder.conv1.weight"])
+
+
+def test_a_new_decoder_attends_where_like_is_and_hands_it_on():
+    """What its cross attention is given at one place it finds there, and returns a share of it."""
+    attention = small().model.decoder.layers[0].encoder_attn
+    places = torch.nn.functional.layer_norm(torch.randn(1, 50, 32, generator=torch.manual_seed(0)), (32,))
+    handed_on, _ = attention(20 * places, key_value_states=places)
+    likeness = torch.nn.functional.cosine_similarity(handed_on[0, :, None], places[0, None], dim=-1)  # [asked, there]
+    assert torch.equal(likeness.argmax(-1), torch.arange(50)) and likeness.diag().mean() > 0.9
 
 
 def test_encoder_positions_are_whispers_sinusoids(model):

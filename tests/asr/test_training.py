@@ -10,7 +10,7 @@ from asr.training import TrainingSettings, accumulation_steps
 from asr.windows import Shapes
 
 SHAPES = Shapes(
-    full_share=0.2, full_batch=4, jitter_seconds=1.0, packed_share=0.5, full_from=0.0, gap_seconds=(0.1, 1.0), timestamps_share=0.5, zero_padded_share=0.5, frequency_warp=0.1, packed_seconds=(30.0, 30.0)
+    full_share=0.2, full_batch=4, jitter_seconds=1.0, packed_share=0.5, packed_batch=4, full_from=0.0, gap_seconds=(0.1, 1.0), timestamps_share=0.5, zero_padded_share=0.5, frequency_warp=0.1, packed_seconds=(30.0, 30.0)
 )  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def test_accumulation_fills_devices_evenly(world, device_batch, expected):
 @pytest.mark.parametrize(("world", "device_batch"), [(3, 16), (8, 16), (1, 1)])
 def test_a_batch_that_cannot_be_dealt_out_is_refused(world, device_batch):
     with pytest.raises(
-        UserError, match=f"global_batch: 16 and windows.full_batch: 4 cannot be dealt out evenly to {world}"
+        UserError, match=f"windows.full_batch: 4, windows.packed_batch: 4 cannot be dealt out evenly to {world}"
     ):
         accumulation_steps(settings(device_batch=device_batch), world)
 
@@ -52,11 +52,19 @@ def test_padding_is_neither_read_as_text_nor_taught():
             "decoder_input_ids": [1, 2, 3],
             "labels": [2, 3, 9],
             "label_seconds": [0.5, 1.5, 2.5],
+            "step": 5,
         },
-        {"input_features": torch.ones(80, 10).numpy(), "decoder_input_ids": [1], "labels": [9], "label_seconds": [0.5]},
+        {
+            "input_features": torch.ones(80, 10).numpy(),
+            "decoder_input_ids": [1],
+            "labels": [9],
+            "label_seconds": [0.5],
+            "step": 5,
+        },
     ]
     batch = Collator(pad_token=9)(examples)
     assert batch["decoder_input_ids"].tolist() == [[1, 2, 3], [1, 9, 9]]
     assert batch["labels"].tolist() == [[2, 3, 9], [9, IGNORED, IGNORED]]
     assert batch["input_features"].shape == (2, 80, 10)
     assert batch["label_seconds"].isnan().tolist() == [[False] * 3, [False, True, True]]
+    assert batch["step"] == 5

@@ -8,7 +8,8 @@ from faster_whisper import WhisperModel
 from transformers import WhisperFeatureExtractor
 
 from asr.errors import UserError
-from asr.model import new_whisper, save_whisper
+from asr.model import save_whisper
+from asr.new_model import new_whisper
 from asr.transcription import FasterWhisper, Transformers, max_tokens
 from asr.vocabulary import whisper_tokenizer
 

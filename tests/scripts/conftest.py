@@ -21,7 +21,8 @@ def tiny_inputs(tmp_path_factory):
     from transformers import WhisperFeatureExtractor
 
     from asr.features import write_features
-    from asr.model import new_whisper, save_whisper
+    from asr.model import save_whisper
+    from asr.new_model import new_whisper
     from asr.utterance import Utterance
     from asr.vocabulary import whisper_tokenizer
 

@@ -1,19 +1,24 @@
 """Every export opens in faster-whisper, says what the model says, and misfits are refused."""
 
 import json
+import random
 import shutil
 
+import librosa
 import numpy as np
 import pytest
 import torch
 from ctranslate2 import StorageView
-from faster_whisper import WhisperModel
+from faster_whisper import BatchedInferencePipeline, WhisperModel
 from transformers import WhisperFeatureExtractor
 
 import convert_to_faster
 from asr.errors import UserError
-from asr.model import load_whisper, new_whisper, save_whisper
+from asr.espeak import Espeak
+from asr.model import load_whisper, save_whisper
+from asr.new_model import new_whisper
 from asr.params import ConvertToFaster
+from asr.synthesis import speech
 from asr.vocabulary import whisper_tokenizer
 
 FILES = {"config.json", "lineage.json", "model.bin", "preprocessor_config.json", "tokenizer.json", "vocabulary.json"}
@@ -21,17 +26,22 @@ FILES = {"config.json", "lineage.json", "model.bin", "preprocessor_config.json",
 
 def save(folder, mels):
     model = new_whisper(mels=mels, width=64, heads=2, encoder_layers=1, decoder_layers=3, seed=0)
+    torch.manual_seed(0)
     with torch.no_grad():  # larger weights, so that it says several words, clearly apart from others
-        model.model.decoder.embed_positions.weight.mul_(50)
+        model.model.decoder.embed_positions.weight.normal_(0, 1)
         for layer in model.model.decoder.layers:
             for part in (layer.fc1, layer.fc2, layer.encoder_attn.v_proj, layer.encoder_attn.out_proj):
-                part.weight.mul_(5)
+                part.weight.normal_(0, 0.1)
     save_whisper(folder, model, whisper_tokenizer(mels), WhisperFeatureExtractor(mels))
     return folder
 
 
-def run(model_dir, output_dir, quantizations):
-    convert_to_faster.main(ConvertToFaster(model_dir=model_dir, output_dir=output_dir, quantizations=quantizations))
+def run(model_dir, output_dir, quantizations, chunk_seconds=30):
+    convert_to_faster.main(
+        ConvertToFaster(
+            model_dir=model_dir, output_dir=output_dir, quantizations=quantizations, chunk_seconds=chunk_seconds
+        )
+    )
     return output_dir
 
 
@@ -48,13 +58,32 @@ def test_each_quantisation_has_the_files_that_its_readers_want(exported):
     vocabulary = load_whisper(model_dir)[1].get_vocab()
     for export in out.iterdir():
         assert {path.name for path in export.iterdir()} == FILES
-        assert json.loads((export / "lineage.json").read_text())["params"] == {"quantization": export.name}
+        assert json.loads((export / "lineage.json").read_text())["params"] == {
+            "quantization": export.name,
+            "chunk_seconds": 30,
+        }
         for name in ("tokenizer.json", "preprocessor_config.json"):
             assert (export / name).read_bytes() == (model_dir / name).read_bytes()
         tokens = json.loads((export / "vocabulary.json").read_text())
         assert {token: index for index, token in enumerate(tokens)} == vocabulary
     sizes = {export.name: (export / "model.bin").stat().st_size for export in out.iterdir()}
     assert sizes["float32"] > 1.8 * sizes["float16"] > 1.8 * sizes["int8"]
+
+
+def test_faster_whisper_joins_sentences_up_to_the_chunk_and_pads_to_30_s_as_ever(exported, tmp_path):
+    model_dir, out = exported
+    shorter = run(model_dir, tmp_path / "out", ["float32"], chunk_seconds=5)
+    text = "Schalte bitte das Licht in der Küche an. " * 6
+    sound = librosa.resample(speech(text, "de+m3", random.Random(1), Espeak()), orig_sr=22_050, target_sr=16_000)
+    windows = {}
+    for folder in (out, shorter):
+        batched = BatchedInferencePipeline(WhisperModel(str(folder / "float32")))
+        heard = windows[folder] = []
+        batched.forward = lambda features, *_, heard=heard: heard.append(features.shape) or []
+        segments, _ = batched.transcribe(sound, language="de", vad_filter=True)
+        list(segments)
+    mels = load_whisper(model_dir)[0].config.num_mel_bins
+    assert windows == {out: [(1, mels, 3000)], shorter: [(6, mels, 3000)]}
 
 
 def test_heads_and_languages_are_the_models(exported):

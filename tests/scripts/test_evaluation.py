@@ -18,7 +18,8 @@ import evaluation
 from asr.audio import encode_flac
 from asr.errors import UserError
 from asr.espeak import Espeak
-from asr.model import new_whisper, save_whisper
+from asr.model import save_whisper
+from asr.new_model import new_whisper
 from asr.params import Evaluation
 from asr.utterance import Utterance, columns
 from asr.vocabulary import whisper_tokenizer

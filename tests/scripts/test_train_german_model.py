@@ -38,7 +38,10 @@ def test_killed_and_run_again_it_ends_with_the_same_weights(tiny_recipe, run_pro
 def test_a_batch_that_cannot_be_dealt_out_is_refused_before_training(tiny_recipe, run_script):
     done = run_script("train_german_model", "--global_batch", "7", "--device_batch", "2", check=False)
     assert done.returncode == 1
-    assert "global_batch: 7 and windows.full_batch: 4 cannot be dealt out evenly to 1 device(s)" in done.stderr
+    assert (
+        "global_batch: 7, windows.full_batch: 4, windows.packed_batch: 8 cannot be dealt out evenly to 1 device(s)"
+        in done.stderr
+    )
     assert not (tiny_recipe / "outputs/train_german_model").exists()
 
 

@@ -31,6 +31,9 @@ class ConvertToFaster(Section):
     output_dir: Path = Field(description="folder to write: <quantization>/")
     model_dir: Path = Field(description="the plain Whisper to convert")
     quantizations: list[Quantization] = Field(description="a model for each", min_length=1)
+    chunk_seconds: PositiveInt = Field(
+        description="speech that faster-whisper decodes at once; 30, but for a model trained on shorter windows", le=30
+    )
 
 
 Figure = Annotated[str, Field(pattern=r"^\S+ \S+ \S+$")]

@@ -19,13 +19,14 @@ class Windows(Group):
         description="full and packed steps start after this share of the training; above 0 for random weights, which learn sooner so",
         lt=1,
     )
-    full_batch: PositiveInt = Field(description="windows of a full or packed step, over all devices")
+    full_batch: PositiveInt = Field(description="windows of a full step, over all devices")
     jitter_seconds: NonNegativeFloat = Field(description="up to so much silence is added to a cut context")
     packed_share: Share = Field(
         description="share of the full windows, and of the cut steps, that hold several utterances"
     )
+    packed_batch: PositiveInt = Field(description="windows of a packed step of cut contexts, over all devices")
     packed_seconds: tuple[PositiveFloat, PositiveFloat] = Field(
-        description="longest packed window when packing starts, and at the end; at most 30"
+        description="how long a packed window may be, drawn from this range for each; at most 30"
     )
     gap_seconds: tuple[NonNegativeFloat, NonNegativeFloat] = Field(
         description="silence between packed utterances, drawn from this range"
@@ -40,9 +41,9 @@ class Windows(Group):
 
     @pydantic.model_validator(mode="after")
     def _check(self):
-        low, high = self.gap_seconds
-        if low > high:
-            raise ValueError(f"gap_seconds: {low:g} is more than {high:g}; give the lower one first")
+        for name, (low, high) in {"gap_seconds": self.gap_seconds, "packed_seconds": self.packed_seconds}.items():
+            if low > high:
+                raise ValueError(f"{name}: {low:g} is more than {high:g}; give the lower one first")
         return self
 
 
@@ -99,6 +100,9 @@ class TrainGermanModel(TrainingSection):
     )
     guided_attention_weight: NonNegativeFloat = Field(
         description="weight of a loss that shows the decoder where a token is said; for random weights only, else 0"
+    )
+    sampled_tokens: NonNegativeInt = Field(
+        description="tokens that the corpus never says, drawn anew each step to stand for all of them; 0: all"
     )
 
 
