@@ -112,14 +112,14 @@ def plan_steps(sources: Sequence[Source], shapes: Shapes, steps: int, batch: int
             drawn = rng.choice(len(streams), size=shapes.full_batch if full else shapes.packed_batch, p=shares)
             placed = [
                 _pack(streams[i], shapes, rng)
-                if not full or rng.random() < shapes.packed_share
-                else _single(streams[i])
+                if packed or rng.random() < shapes.packed_share
+                else _single(streams[i], shapes, rng)
                 for i in drawn
             ]
         else:
             if not short_steps:
                 drawn = rng.choice(len(streams), size=POOLED_STEPS * batch, p=shares)
-                short_steps = _by_length([_single(streams[i]) for i in drawn], batch, rng)
+                short_steps = _by_length([_single(streams[i], shapes, rng) for i in drawn], batch, rng)
             placed = short_steps.pop()
         frames = FULL_FRAMES if full else _cut_context(placed, shapes, rng)
         yield [
@@ -138,8 +138,11 @@ def plan_steps(sources: Sequence[Source], shapes: Shapes, steps: int, batch: int
 _Placed = tuple[Source, list[tuple[int, int]]]  # a source, and indices into it with their offsets in frames
 
 
-def _single(stream: _Stream) -> _Placed:
-    return stream.source, [(stream.take(), 0)]
+def _single(stream: _Stream, shapes: Shapes, rng: np.random.Generator) -> _Placed:
+    """An utterance after a little silence: a voice activity detection leaves some before it."""
+    index = stream.take()
+    room = FULL_FRAMES - int(stream.source.frames[index])
+    return stream.source, [(index, min(int(rng.uniform(0, shapes.jitter_seconds) / FRAME_SECONDS), room))]
 
 
 def _length(placed: _Placed) -> int:

@@ -20,7 +20,9 @@ class Windows(Group):
         lt=1,
     )
     full_batch: PositiveInt = Field(description="windows of a full step, over all devices")
-    jitter_seconds: NonNegativeFloat = Field(description="up to so much silence is added to a cut context")
+    jitter_seconds: NonNegativeFloat = Field(
+        description="up to so much silence before a single utterance, and after the longest of a cut context"
+    )
     packed_share: Share = Field(
         description="share of the full windows, and of the cut steps, that hold several utterances"
     )
