@@ -28,7 +28,7 @@ def jobs() -> Iterator[Job]:
         optimizer.step()
         optimizer.zero_grad()
 
-    with all_losses(model):
+    with all_losses(model, "sample"):
         optimizer = AdamW(model.parameters(), fused=True)
         for _, batch in batches("sample", full_share=0.0, packed_share=0.0, size=16):
             yield 1.0, partial(step, batch)

@@ -18,13 +18,14 @@ import numpy as np
 import torch
 from transformers import WhisperForConditionalGeneration
 
-from asr.batches import Collator, WindowDataset, sources_of
+from asr.batches import Collator, WindowDataset, sources_of, tokens_of
 from asr.features import FeatureCache, frames_of, write_features
 from asr.labels import Labeler
 from asr.loss import training_loss
 from asr.model import allow_short_context
 from asr.new_model import new_whisper
 from asr.params_file import read_params
+from asr.sampled_vocabulary import SampledVocabulary
 from asr.utterance import Utterance
 from asr.vocabulary import whisper_tokenizer
 from asr.whisper_shape import SAMPLE_RATE, WINDOW_SECONDS
@@ -74,13 +75,25 @@ def whisper(setting: str) -> WhisperForConditionalGeneration:
 
 def cross_entropy(model: WhisperForConditionalGeneration) -> AbstractContextManager:
     """Within it the model returns the training loss for pretrained weights."""
-    return training_loss(model, labeler(), ctc_weight=0.0, guided_attention_weight=0.0)
+    return training_loss(model, labeler())
 
 
-def all_losses(model: WhisperForConditionalGeneration) -> AbstractContextManager:
+def sampled_cross_entropy(model: WhisperForConditionalGeneration, setting: str) -> AbstractContextManager:
+    """As `cross_entropy`, over as much of the vocabulary as a step of the sample."""
+    return training_loss(model, labeler(), vocabulary=_vocabulary(model, setting))
+
+
+def all_losses(model: WhisperForConditionalGeneration, setting: str) -> AbstractContextManager:
     """Within it the model returns the training loss of the sample, for random weights."""
     trained = SAMPLE.train_german_model
-    return training_loss(model, labeler(), trained.ctc_weight, trained.guided_attention_weight)
+    weights = trained.ctc_weight, trained.guided_attention_weight
+    return training_loss(model, labeler(), *weights, _vocabulary(model, setting))
+
+
+def _vocabulary(model: WhisperForConditionalGeneration, setting: str) -> SampledVocabulary:
+    size = model.config.vocab_size
+    taught = [*tokens_of(_cache(SETTINGS[setting]), ["synthetic"], labeler()), *range(labeler().end, size)]
+    return SampledVocabulary(taught, size, SAMPLE.train_german_model.sampled_tokens, seed=0)
 
 
 def batches(

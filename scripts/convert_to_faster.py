@@ -66,7 +66,11 @@ def convert(model_dir: Path, export: Path, quantization: str) -> None:
 
 
 def set_chunk(export: Path, seconds: int) -> None:
-    """Tell faster-whisper how much speech to decode at once: BatchedInferencePipeline joins sentences up to so much."""
+    """Tell faster-whisper how much speech to decode at once.
+
+    BatchedInferencePipeline joins what its voice activity detection finds up to so much, and cuts what is longer than it
+    less 0.83 s; `transcribe` moves on in windows of so much. All are padded to 30 s.
+    """
     file = export / "preprocessor_config.json"
     config = json.loads(file.read_text(encoding="utf-8"))
     if config.get("chunk_length") == seconds:

@@ -95,7 +95,10 @@ def main(params: Evaluation) -> None:
 
 def planned(params: Evaluation) -> Iterator[Judged]:
     """What is judged on what, in the order of `metrics.json`."""
-    short, long = tuple(dict.fromkeys(params.test_sets)), tuple(dict.fromkeys(params.long_test_sets))
+    short, faster, long = (
+        tuple(dict.fromkeys(names))
+        for names in (params.test_sets, params.faster_whisper_test_sets, params.long_test_sets)
+    )
     for model, folder in params.models.items():
         require_folder(folder, f"run the stage that makes it, or give another for evaluation.models.{model}")
         yield Judged(model, folder, TRANSFORMERS, short)
@@ -106,7 +109,7 @@ def planned(params: Evaluation) -> Iterator[Judged]:
     for name, decoding in DECODINGS.items():
         for export in exports:
             if decoding != "batched":
-                yield Judged(f"{name}/{export.name}", export, decoding, short)
+                yield Judged(f"{name}/{export.name}", export, decoding, short if decoding == "greedy" else faster)
             elif long:
                 yield Judged(f"{name}/{export.name}", export, decoding, long, (*FIGURES, LOST))
 
@@ -125,7 +128,8 @@ def read_test_sets(params: Evaluation) -> dict[str, Recordings]:
     sources = utterances["source"][:]
     where = f"{params.audio_dir}/test"
     test_sets = {}
-    for name in dict.fromkeys([*params.test_sets, *params.long_test_sets]):
+    short = list(dict.fromkeys([*params.test_sets, *params.faster_whisper_test_sets]))
+    for name in dict.fromkeys([*short, *params.long_test_sets]):
         rows = utterances.select([i for i, source in enumerate(sources) if source == name])
         if not len(rows):
             raise UserError(f"{where}: no utterance of source {name!r}; there are {', '.join(sorted(set(sources)))}")
@@ -136,7 +140,7 @@ def read_test_sets(params: Evaluation) -> dict[str, Recordings]:
             )
         waveforms = [decode(audio) for audio in rows["audio"]]
         test_sets[name] = Recordings(rows["id"][:], rows["text"][:], waveforms, languages[0])
-    for name in params.test_sets:
+    for name in short:
         for utterance, waveform in zip(test_sets[name].ids, test_sets[name].waveforms, strict=True):
             if len(waveform) > WINDOW_SAMPLES:
                 raise UserError(f"{where}: {utterance}: over 30 s; judge {name} among evaluation.long_test_sets")

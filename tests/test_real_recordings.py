@@ -34,7 +34,7 @@ def recipe(repository):
     training = params["train_german_model"]
     training.update(steps=40, eval_steps=20, warmup_steps=10, global_batch=8, device_batch=8, log_steps=10)
     training.update(learning_rate=1e-3, ctc_weight=0.1, loader_workers=0)
-    training["windows"].update(full_share=0.1, full_batch=4)
+    training["windows"].update(full_share=0.1, full_batch=4, packed_batch=4)
     YAML().dump(params, file)
     return folder
 

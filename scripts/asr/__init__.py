@@ -2,12 +2,12 @@
 
 errors, environment, paths, progress                     where a stage reads and writes, and what it shows meanwhile
 params/, params_file, command, launch, monitor           how a stage starts
-whisper_shape, utterance, text, audio                    what passes from stage to stage
+whisper_shape, utterance, text, audio, labels            what passes from stage to stage
 sentences, espeak, synthesis                             a corpus from nothing
 corpora/, checks, pool, shards, tally                    from a corpus's own form to checked utterances
 vocabulary, new_model, model, adapter                    the model and its tokens
-features, labels, windows, batches                       from utterances to what the encoder hears and the decoder learns
-loss, ctc, guided_attention, sampled_vocabulary          what training minimises
+features, windows, batches                               from utterances to what the encoder hears and the decoder learns
+loss, ctc, guided_attention, sampled_vocabulary, scoring    what training minimises, and what judges it
 trainer, checkpoints, callbacks, training                from windows to weights
-transcription, scoring, gates, report, lineage           from weights to transcripts, figures and provenance
+transcription, gates, report, lineage           from weights to transcripts, figures and provenance
 """

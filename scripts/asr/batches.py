@@ -14,7 +14,8 @@ from asr.errors import UserError
 from asr.features import FeatureCache, compose, scale_frequencies
 from asr.labels import IGNORED, Labeler
 from asr.utterance import Segment
-from asr.windows import FRAME_SECONDS, FULL_FRAMES, Part, Source, Window
+from asr.whisper_shape import FRAME_SECONDS
+from asr.windows import FULL_FRAMES, Part, Source, Window
 
 
 class WindowDataset(Dataset):

@@ -8,7 +8,6 @@ other items, a repetition, is `Seen`'s.
 """
 
 import hashlib
-import json
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from asr.audio import CorruptAudio, decode, encode_flac
-from asr.labels import SPACELESS
+from asr.labels import plain_tokenizer, spoken
 from asr.text import clean
 from asr.utterance import Rejected, Utterance
 from asr.whisper_shape import SAMPLE_RATE, WINDOW_SECONDS
@@ -65,8 +64,7 @@ class Checks:
 
     def tokens(self, text: str, language: str) -> int:
         """How many tokens the decoder is taught for a clean text: those of `asr.labels.Labeler`."""
-        spoken = text if language in SPACELESS else " " + text
-        return len(_tokenizer(self.tokenizer_file).encode(spoken, add_special_tokens=False)) if text else 0
+        return len(_tokenizer(self.tokenizer_file).encode(spoken(text, language), add_special_tokens=False))
 
 
 class Seen:
@@ -91,9 +89,7 @@ class Seen:
 
 @lru_cache(maxsize=1)  # of the process: a `Checks` is pickled with each task
 def _tokenizer(file: Path) -> Tokenizer:
-    """Without added tokens: "<|de|>" in a transcript is six characters, not a token."""
-    parts = json.loads(file.read_text(encoding="utf-8"))
-    return Tokenizer.from_str(json.dumps(parts | {"added_tokens": [], "post_processor": None, "truncation": None}))
+    return plain_tokenizer(file.read_text(encoding="utf-8"))
 
 
 def _reject(utterance: Utterance, reason: str, detail: str) -> Rejected:

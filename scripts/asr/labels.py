@@ -43,7 +43,7 @@ class Labeler:
     """
 
     def __init__(self, tokenizer):
-        self._text = _without_control_tokens(tokenizer)
+        self._text = plain_tokenizer(tokenizer.backend_tokenizer.to_str())
         self._id = tokenizer.convert_tokens_to_ids
         self._token = tokenizer.convert_ids_to_tokens
         self.start = self._id("<|startoftranscript|>")
@@ -71,15 +71,12 @@ class Labeler:
 
     def text(self, text: str, language: str) -> list[int]:
         """A text's tokens, with the leading space that Whisper writes, and never a control token."""
-        spoken = text.strip()
-        if not spoken:
-            return []
-        return self._text.encode(spoken if language in SPACELESS else " " + spoken, add_special_tokens=False).ids
+        return self._text.encode(spoken(text, language), add_special_tokens=False).ids
 
     def count(self, texts: Sequence[str], language: str) -> list[int]:
         """How many tokens each text has."""
-        spaced = [t.strip() if language in SPACELESS else " " + t.strip() for t in texts]
-        return [len(e.ids) for e in self._text.encode_batch_fast(spaced, add_special_tokens=False)]
+        written = [spoken(text, language) for text in texts]
+        return [len(e.ids) for e in self._text.encode_batch_fast(written, add_special_tokens=False)]
 
     def timestamp(self, seconds: float) -> int:
         """The token of a time in the window, on the grid, never after it (so that an end stays inside the audio)."""
@@ -155,7 +152,13 @@ class Labeler:
         return self._text.decode([t for t in labels if 0 <= t < self.end], skip_special_tokens=False).strip()
 
 
-def _without_control_tokens(tokenizer) -> Tokenizer:
+def spoken(text: str, language: str) -> str:
+    """A text as Whisper writes it: after a space, but in some languages; of nothing, nothing."""
+    text = text.strip()
+    return text if language in SPACELESS or not text else " " + text
+
+
+def plain_tokenizer(tokenizer_json: str) -> Tokenizer:
     """The same byte pairs and ids, but no `<|…|>`: a transcript that contains such a sign stays ordinary text."""
-    parts = json.loads(tokenizer.backend_tokenizer.to_str())
+    parts = json.loads(tokenizer_json)
     return Tokenizer.from_str(json.dumps(parts | {"added_tokens": [], "post_processor": None, "truncation": None}))

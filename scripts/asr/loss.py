@@ -1,6 +1,6 @@
 """The training loss: cross entropy where something is taught, and for random weights two that show the way.
 
-    with training_loss(model, labeler, ctc_weight=0.3, guided_attention_weight=0.5):
+    with training_loss(model, labeler, ctc_weight=0.3, guided_attention_weight=0.5, vocabulary=vocabulary):
         model(input_features=…, decoder_input_ids=…, labels=…, label_seconds=…, step=…).loss
 
 Whisper's own forward projects every position onto all 51,865 tokens, padding and prompts too; that projection is more
@@ -33,7 +33,8 @@ def training_loss(
 ) -> Iterator[None]:
     """Within the block `model(…, labels=…)` returns the training loss, a mean over its own labels, and no logits.
 
-    With a `vocabulary` the loss of a training `step` is over that part of the tokens.
+    With a `vocabulary` the cross entropy of a training `step` is over that part of the tokens; `ctc_weight` and
+    `guided_attention_weight` are those of the losses in `ctc.py` and `guided_attention.py`.
 
     The CTC head is a part of the model meanwhile, so that its weights are optimised, shared between processes and kept
     in checkpoints like the others. Afterwards the model is a plain Whisper again.
@@ -47,7 +48,7 @@ def training_loss(
         states = self.model(input_features, decoder_input_ids=inputs["decoder_input_ids"], use_cache=False)
         taught = labels != IGNORED
         decoded = states.last_hidden_state[taught]  # [taught tokens, width]
-        if vocabulary is not None and step is not None:
+        if vocabulary is not None and self.training:
             loss = vocabulary.cross_entropy(decoded, self.proj_out.weight, labels[taught], step)
         else:
             loss = cross_entropy(self.proj_out(decoded).float(), labels[taught])

@@ -18,7 +18,7 @@ from asr.whisper_shape import MAX_TOKENS, VOCABULARY_SIZES, WINDOW_FRAMES
 
 ALIKE = 0.7  # scale of queries and keys
 HANDED_ON = 0.2  # share of what is attended to that reaches the decoder's states
-POSITIONS_A_TOKEN = 7  # of the encoder, 0.02 s each: seven tokens a second, as German has
+POSITIONS_A_TOKEN = 10  # of the encoder, 0.02 s each: five tokens a second
 POSITION_SCALE = 0.05  # of the decoder's positions; its tokens start with 0.02
 
 

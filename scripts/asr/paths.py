@@ -76,8 +76,9 @@ def fingerprint(*parts: object) -> str:
 def run_folder(stage: str, values: dict, ignored: Collection[str]) -> Path:
     """Where a training keeps checkpoints and TensorBoard's events: `runs/<stage>/<hash of its params and data>/`.
 
-    A resume can so never mix two experiments. Of `values`, the stage's parameters, those that are `ignored` do not count;
-    of the model and the features that they name, the contents do.
+    So a resume does not mix two experiments, unless the code or the sound of the same utterances has changed meanwhile.
+    Of `values`, the stage's parameters, those that are `ignored` do not count; of the model that they name the weights do,
+    of the features the utterances.
     """
     experiment = {name: value for name, value in values.items() if name not in ignored}
     weights = sorted(path for path in Path(values["model_dir"]).iterdir() if path.suffix in (".safetensors", ".bin"))

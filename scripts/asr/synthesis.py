@@ -15,12 +15,12 @@ from asr.sentences import split_sentences
 
 
 def speech(text: str, voice: str, draw: random.Random, espeak: Espeak) -> np.ndarray:
-    """The sentences of `text` at one rate, pitch and level, 0.3 to 0.9 s apart."""
+    """The sentences of `text` at one rate, pitch and level, 0.8 to 1.5 s apart, as commands are given."""
     rate, pitch, intonation = draw.randint(130, 190), draw.randint(30, 70), draw.randint(35, 65)
     parts = []
     for sentence in split_sentences(text):
         if parts:
-            parts.append(np.zeros(int(draw.uniform(0.3, 0.9) * SAMPLE_RATE), np.float32))
+            parts.append(np.zeros(int(draw.uniform(0.8, 1.5) * SAMPLE_RATE), np.float32))
         parts.append(espeak.speak(sentence, voice, rate, pitch, intonation).astype(np.float32))
     samples = np.concatenate(parts)
     return samples * (draw.uniform(0.2, 0.8) / np.abs(samples).max())

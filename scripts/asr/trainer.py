@@ -10,9 +10,12 @@ from transformers import Seq2SeqTrainer
 
 from asr.batches import WindowDataset
 from asr.features import FeatureCache
-from asr.labels import IGNORED, MAX_TOKENS, Labeler
+from asr.labels import IGNORED, Labeler
 from asr.scoring import score
+from asr.whisper_shape import MAX_TOKENS
 from asr.windows import RankBatches, Window
+
+NOT_GENERATED_FROM = ("label_seconds", "step")  # what a batch holds for the loss alone
 
 
 class WhisperTrainer(Seq2SeqTrainer):
@@ -45,11 +48,10 @@ class WhisperTrainer(Seq2SeqTrainer):
     def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None, **_):
         """Decode each row in the language that its labels name."""
         languages = [self.labeler.language_of(token) for token in inputs["labels"][:, 0].tolist()]
+        given = {name: value for name, value in inputs.items() if name not in NOT_GENERATED_FROM}
         return super().prediction_step(
             model,
-            {
-                name: value for name, value in inputs.items() if name not in ("label_seconds", "step")
-            },  # not `generate`'s
+            given,
             prediction_loss_only,
             ignore_keys,
             language=languages,
@@ -63,9 +65,11 @@ class WhisperTrainer(Seq2SeqTrainer):
         for _, said, labels in zip(
             self.eval_dataset.windows, prediction.predictions, prediction.label_ids, strict=False
         ):
-            # Cut to the row's own limit, so that its hypothesis does not depend on its neighbours in the batch.
-            limit = _longest_hypothesis((labels != IGNORED).sum())
-            references.append(self.labeler.decode(labels.tolist()))
+            labels = labels.tolist()
+            # Cut to the row's own limit, so that its hypothesis does not depend on its neighbours in the batch. What
+            # stands behind a row's end is padding: -100 by the collator, the end again by the trainer.
+            limit = _longest_hypothesis(labels.index(self.labeler.end) + 1)
+            references.append(self.labeler.decode(labels))
             hypotheses.append(self.labeler.decode(said[:limit].tolist()))
         rates = score(references, hypotheses)
         return {"wer": rates["wer"], "cer": rates["cer"]}
@@ -73,7 +77,7 @@ class WhisperTrainer(Seq2SeqTrainer):
 
 def _longest_hypothesis(labels: int) -> int:
     """Tokens that a row with so many labels may be decoded to: a model that rambles is stopped."""
-    return min(int(labels) * 3 // 2 + 8, MAX_TOKENS - 8)
+    return min(labels * 3 // 2 + 8, MAX_TOKENS - 8)
 
 
 class EvaluationSet(WindowDataset):

@@ -3,8 +3,7 @@
 In: a model, the feature cache, `TrainingSettings`. Out: a folder with the best checkpoint (by word error rate) and the
 curves. What the loop gets right where the usual recipe does not:
 
-- The loss is the mean over the tokens of the *global* batch. transformers 5 believes that Whisper's own loss does that
-  and skips its division by the accumulation steps, so that gradients grow with them.
+- The loss is the mean over the tokens of the *global* batch, which transformers' own is not (`trainer.py`).
 - Labels come finished from `labels.py`: one `<|startoftranscript|>`, nothing stripped, nothing shifted.
 - The windows of a step are decided before they are dealt to devices, so GPUS changes the speed and not the experiment.
 """
@@ -100,7 +99,7 @@ def accumulation_steps(settings: TrainingSettings, world: int) -> int:
     listed = ", ".join(f"{name}: {size}" for name, size in used.items())
     raise UserError(
         f"{listed} cannot be dealt out evenly to {world} device(s) of at most device_batch: {settings.device_batch} "
-        "windows; make each a multiple of the number of devices, or choose another GPUS"
+        "windows; raise device_batch, or make all of them multiples of the number of devices times accumulation steps"
     )
 
 
@@ -135,8 +134,8 @@ def train(
             print(f"resuming from {checkpoint}", flush=True)
         whisper = model.get_base_model() if hasattr(model, "get_base_model") else model  # a peft model wraps it
         vocabulary = _vocabulary(train_cache, labeler, settings, whisper.config.vocab_size)
-        weights = settings.ctc_weight, settings.guided_attention_weight
-        with training_loss(whisper, labeler, *weights, vocabulary):
+        weights = {name: getattr(settings, name) for name in ("ctc_weight", "guided_attention_weight")}
+        with training_loss(whisper, labeler, **weights, vocabulary=vocabulary):
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.accelerator.wait_for_everyone()  # all have read the best checkpoint
         if first:

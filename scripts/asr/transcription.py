@@ -9,7 +9,7 @@ yields the position of a waveform and its transcript as it goes, not in order; i
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import ctranslate2
@@ -21,8 +21,6 @@ from asr.errors import UserError
 from asr.features import compose, log_mels, mel_filters
 from asr.model import load_whisper
 from asr.whisper_shape import MAX_TOKENS, SAMPLE_RATE, WINDOW_FRAMES, WINDOW_SAMPLES
-
-Engine = Callable[[Sequence[np.ndarray], str], Iterator[tuple[int, str]]]
 
 # A model that rambles is stopped at what speech could hold: fast German has about 7 tokens a second, and Whisper's
 # decoder has room for 15 (448 in 30 s). Without it an untrained model writes 448 tokens for each word it hears.

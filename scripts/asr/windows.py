@@ -3,7 +3,7 @@
 `plan_steps` is a pure function of the seed: the same windows in the same steps for any number of devices, accumulation
 steps and workers, so that GPUS=1 and GPUS=2 are one experiment and a resumed run goes on where it stopped.
 
-What a window costs (docs/results.md): most utterances fill a sixth of the 30 s that Whisper pads them to. A step here
+What a window costs (benchmarks/windows.py): most utterances fill a sixth of the 30 s that Whisper pads them to. A step here
 has windows that are *cut* to the longest of them, or *full*, padded to 30 s as every runtime does. A window holds one
 utterance, or is *packed* with several.
 """
@@ -65,7 +65,6 @@ class Shapes:
     timestamps_share: float
     zero_padded_share: float
     frequency_warp: float
-    max_tokens: int = MAX_TEXT_TOKENS  # of a packed window
 
 
 @dataclass
@@ -139,10 +138,13 @@ _Placed = tuple[Source, list[tuple[int, int]]]  # a source, and indices into it 
 
 
 def _single(stream: _Stream, shapes: Shapes, rng: np.random.Generator) -> _Placed:
-    """An utterance after a little silence: a voice activity detection leaves some before it."""
     index = stream.take()
-    room = FULL_FRAMES - int(stream.source.frames[index])
-    return stream.source, [(index, min(int(rng.uniform(0, shapes.jitter_seconds) / FRAME_SECONDS), room))]
+    return stream.source, [(index, min(_lead(shapes, rng), FULL_FRAMES - int(stream.source.frames[index])))]
+
+
+def _lead(shapes: Shapes, rng: np.random.Generator) -> int:
+    """Frames of silence before the first utterance: a recording begins with some, as does what a VAD cuts out of one."""
+    return int(rng.uniform(0, shapes.jitter_seconds) / FRAME_SECONDS)
 
 
 def _length(placed: _Placed) -> int:
@@ -165,12 +167,12 @@ def _pack(stream: _Stream, shapes: Shapes, rng: np.random.Generator) -> _Placed:
     low, high = (seconds / FRAME_SECONDS for seconds in shapes.gap_seconds)
     first = stream.peek()
     # A window does not always begin with speech at once; an utterance of nearly 30 s leaves no room before it.
-    offset = min(int(rng.uniform(0, high)), max(limit - int(source.frames[first]), 0))
+    offset = min(_lead(shapes, rng), max(limit - int(source.frames[first]), 0))
     parts, tokens = [], 0
     while True:
         index = stream.peek()
         tokens += int(source.tokens[index]) + 2  # its two timestamps
-        fits = offset + source.frames[index] <= limit and tokens <= shapes.max_tokens
+        fits = offset + source.frames[index] <= limit and tokens <= MAX_TEXT_TOKENS
         if parts and not (fits and source.languages[index] == source.languages[first]):
             return source, parts
         parts.append((stream.take(), offset))

@@ -43,7 +43,7 @@ class NewModel(Group):
 
     seed: NonNegativeInt = Field(description="decides the initial weights")
     mels: Literal[80, 128] = Field(description="mel bins of the encoder's input")
-    width: PositiveInt = Field(description="d_model")
+    width: PositiveInt = Field(description="d_model", ge=4, multiple_of=2)
     heads: PositiveInt = Field(description="attention heads of a layer; divides width")
     encoder_layers: PositiveInt = Field(description="layers of the encoder")
     decoder_layers: PositiveInt = Field(

@@ -32,7 +32,9 @@ class ConvertToFaster(Section):
     model_dir: Path = Field(description="the plain Whisper to convert")
     quantizations: list[Quantization] = Field(description="a model for each", min_length=1)
     chunk_seconds: PositiveInt = Field(
-        description="speech that faster-whisper decodes at once; 30, but for a model trained on shorter windows", le=30
+        description="speech that faster-whisper decodes at once; 30, but for a model trained on shorter windows",
+        ge=3,
+        le=30,
     )
 
 
@@ -68,7 +70,10 @@ class Evaluation(Section):
         description="plain Whispers, by name, decoded by transformers"
     )
     exports_dir: Path = Field(description="convert_to_faster's folder; each quantisation is decoded by faster-whisper")
-    test_sets: list[str] = Field(description="sources to judge each model on", min_length=1)
+    test_sets: list[str] = Field(description="sources to judge each model and conversion on", min_length=1)
+    faster_whisper_test_sets: list[str] = Field(
+        description="sources to judge faster-whisper's own ways to decode on, which take longest", min_length=1
+    )
     long_test_sets: list[str] = Field(
         description="sources of long recordings, decoded by faster-whisper's BatchedInferencePipeline alone"
     )

@@ -1,19 +1,21 @@
 """The sections of the two trainings."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from asr.params.section import Group, Section, Share
 
+Seconds = Annotated[float, Field(gt=0, le=30)]  # of a window
+
 
 class Windows(Group):
     """How utterances become the windows that the encoder hears (`asr/windows.py`)."""
 
     full_share: Share = Field(
-        description="share of the steps whose windows are padded to 30 s; the others are cut to their longest"
+        description="share of the steps from full_from on whose windows are padded to 30 s; the others are cut to their longest"
     )
     full_from: Share = Field(
         description="full and packed steps start after this share of the training; above 0 for random weights, which learn sooner so",
@@ -21,13 +23,14 @@ class Windows(Group):
     )
     full_batch: PositiveInt = Field(description="windows of a full step, over all devices")
     jitter_seconds: NonNegativeFloat = Field(
-        description="up to so much silence before a single utterance, and after the longest of a cut context"
+        description="up to so much silence before a window's first utterance, and after the longest of a cut context",
+        le=1,  # the first timestamp is at most 1 s
     )
     packed_share: Share = Field(
         description="share of the full windows, and of the cut steps, that hold several utterances"
     )
     packed_batch: PositiveInt = Field(description="windows of a packed step of cut contexts, over all devices")
-    packed_seconds: tuple[PositiveFloat, PositiveFloat] = Field(
+    packed_seconds: tuple[Seconds, Seconds] = Field(
         description="how long a packed window may be, drawn from this range for each; at most 30"
     )
     gap_seconds: tuple[NonNegativeFloat, NonNegativeFloat] = Field(
@@ -38,7 +41,8 @@ class Windows(Group):
         description="share of the full windows that are 0 after their last utterance, as faster-whisper pads the log-mel"
     )
     frequency_warp: Share = Field(
-        description="each window's frequencies are scaled by a factor up to so far from 1, as if by another speaker"
+        description="each window's frequencies are scaled by a factor up to so far from 1, as if by another speaker",
+        le=0.5,
     )
 
     @pydantic.model_validator(mode="after")
@@ -113,7 +117,7 @@ class Lora(Group):
 
     rank: PositiveInt = Field(description="rank of the update of each matrix")
     alpha: PositiveFloat = Field(description="the update is scaled by alpha / rank")
-    dropout: Share = Field(description="dropout on the adapter's input")
+    dropout: Share = Field(description="dropout on the adapter's input", lt=1)
     target_modules: list[Literal["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]] = Field(
         description="matrices that are adapted", min_length=1
     )
