@@ -12,7 +12,7 @@ import csv
 import hashlib
 import random
 from collections import Counter
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from asr.command import run_stage
@@ -20,30 +20,11 @@ from asr.errors import UserError
 from asr.params import SampleSpeech
 from asr.paths import output_folder
 from asr.sentences import GENERAL, KITCHEN, Sentences, words
+from asr.synthesis import NOISES, Clip, recording
 
 COLUMNS = ["client_id", "path", "sentence", "up_votes", "down_votes", "age", "gender", "accent", "locale", "segment"]
 MIN_OCCURRENCES = 3  # of each word of an evaluation sentence in the training sentences
 MAX_MISSES = 5000  # drawn in a row without a sentence that may be used: the grammar is exhausted
-NOISES = ("silence", "white", "pink", "brown", "hum", "clicks")
-
-
-@dataclass(frozen=True)
-class Clip:
-    """What is to be recorded. `sound` is the voice, or the kind of noise."""
-
-    corpus: str
-    split: str
-    number: int
-    sound: str
-    sentence: str
-
-    @property
-    def file(self) -> str:
-        return f"common_voice_de_{self.corpus}_{self.split}_{self.number:05d}.flac"
-
-    def random(self, seed: int) -> random.Random:
-        """The clip's own source of randomness, so that its sound does not depend on the clips before it."""
-        return random.Random(f"{seed} {self.file}")
 
 
 def main(params: SampleSpeech) -> None:
@@ -132,19 +113,15 @@ def noise_clips(params: SampleSpeech) -> list[Clip]:
 
 def record(clips: list[Clip], folder: Path, seed: int) -> None:
     """Write each clip's recording."""
-    from asr.audio import encode_flac
-    from asr.espeak import SAMPLE_RATE, Espeak
+    from asr.environment import workers
+    from asr.pool import in_order
     from asr.progress import progress
-    from asr.synthesis import noise, speech
 
-    espeak = Espeak()
     for corpus in {clip.corpus for clip in clips}:
         (folder / corpus / "de" / "clips").mkdir(parents=True)
-    for clip in progress(clips, len(clips), "synthesising", "clip"):
-        draw = clip.random(seed)
-        samples = noise(clip.sound, draw) if clip.corpus == "noise" else speech(clip.sentence, clip.sound, draw, espeak)
-        # Common Voice has MP3, which takes ten times as long to encode. Encoded in memory: soundfile hides a full disk.
-        (folder / clip.corpus / "de" / "clips" / clip.file).write_bytes(encode_flac(samples, SAMPLE_RATE))
+    recordings = in_order(partial(recording, seed=seed), clips, workers())
+    for clip, flac in zip(clips, progress(recordings, len(clips), "synthesising", "clip"), strict=True):
+        (folder / clip.corpus / "de" / "clips" / clip.file).write_bytes(flac)
 
 
 def write_tables(clips: list[Clip], folder: Path) -> None:

@@ -32,6 +32,7 @@ from asr.params import (
 
 # What evaluation calls an export's ways to decode, `<way>/<quantization>`; BATCHED is judged on long_test_sets alone.
 WAYS = ("convert_to_faster", "faster_whisper", "faster_whisper_without_timestamps")
+FASTER_WHISPER = WAYS[1:]
 BATCHED = "faster_whisper_batched"
 
 
@@ -61,7 +62,7 @@ class Params(Group):
             return
         known = self.prepare_audio.sources
         for stage, section in self:
-            for name in ("sources", "eval_sources", "test_sets", "long_test_sets"):
+            for name in ("sources", "eval_sources", "test_sets", "faster_whisper_test_sets", "long_test_sets"):
                 given = getattr(section, name, ())
                 for key, source in zip(given, given, strict=True) if isinstance(given, dict) else enumerate(given):
                     if source not in known:
@@ -81,7 +82,8 @@ class Params(Group):
                 place, (model, test_set, _) = ("evaluation", "gates", number, field), figure.split(" ")
                 way, _, export = model.partition("/")
                 is_export = way in (*WAYS, BATCHED) and export and (exports is None or export in exports)
-                test_sets = judged.long_test_sets if way == BATCHED else judged.test_sets
+                test_sets = judged.faster_whisper_test_sets if way in FASTER_WHISPER else judged.test_sets
+                test_sets = judged.long_test_sets if way == BATCHED else test_sets
                 if model not in judged.models and not is_export:
                     names = [
                         *judged.models,

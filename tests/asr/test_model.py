@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 from transformers import WhisperFeatureExtractor
-from transformers.models.whisper.modeling_whisper import sinusoids
 
 from asr.errors import UserError
 from asr.model import allow_short_context, load_whisper, save_whisper
@@ -38,31 +37,6 @@ def folder(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("whisper") / str(request.param)
     save_whisper(path, small(request.param), whisper_tokenizer(request.param), WhisperFeatureExtractor(request.param))
     return path
-
-
-def test_same_seed_same_weights_and_the_callers_random_numbers_are_untouched(model):
-    torch.manual_seed(5)
-    expected = torch.rand(1)
-    torch.manual_seed(5)
-    again = small()
-    assert torch.rand(1) == expected
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
-    other = small(seed=1).state_dict()
-    assert not torch.equal(model.state_dict()["model.encoder.conv1.weight"], other["model.encoder.conv1.weight"])
-
-
-def test_a_new_decoder_attends_where_like_is_and_hands_it_on():
-    """What its cross attention is given at one place it finds there, and returns a share of it."""
-    attention = small().model.decoder.layers[0].encoder_attn
-    places = torch.nn.functional.layer_norm(torch.randn(1, 50, 32, generator=torch.manual_seed(0)), (32,))
-    handed_on, _ = attention(20 * places, key_value_states=places)
-    likeness = torch.nn.functional.cosine_similarity(handed_on[0, :, None], places[0, None], dim=-1)  # [asked, there]
-    assert torch.equal(likeness.argmax(-1), torch.arange(50)) and likeness.diag().mean() > 0.9
-
-
-def test_encoder_positions_are_whispers_sinusoids(model):
-    assert torch.equal(model.model.encoder.embed_positions.weight, sinusoids(1500, 32))
-    assert model.model.decoder.embed_positions.weight.shape == (448, 32)
 
 
 @pytest.mark.skipif(not TINY.is_dir(), reason=f"{TINY} is absent: nothing to compare the configuration with")
@@ -228,8 +202,9 @@ def test_generate_keeps_the_length_it_is_given(short, model, frames, options):
 
 
 def test_language_is_detected_in_a_short_context(short):
-    got = short.generate(input_features=torch.randn(1, 80, 400), max_new_tokens=3)
-    assert got.shape[0] == 1
+    features = torch.randn(1, 80, 400, generator=torch.manual_seed(0))
+    (token,) = short.detect_language(input_features=features).tolist()
+    assert token in short.generation_config.lang_to_id.values()
 
 
 def test_gradients_are_the_same_with_checkpointing():

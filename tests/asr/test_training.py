@@ -1,4 +1,4 @@
-"""The traps of the training loop, each with a test that fails when its cure is taken out."""
+"""How a step is dealt out, and what a batch holds."""
 
 import pytest
 import torch

@@ -36,6 +36,18 @@ def test_a_plan_is_a_function_of_its_seed():
     assert plan(seed=5) != plan(seed=6)
 
 
+def test_windows_know_their_step():
+    assert [{window.step for window in windows} for windows in plan(steps=5)] == [{0}, {1}, {2}, {3}, {4}]
+
+
+@pytest.mark.parametrize("full_share", [0.0, 1.0])
+@pytest.mark.parametrize("packed_share", [0.0, 1.0])
+def test_every_window_begins_with_a_little_silence_or_none(full_share, packed_share):
+    steps = plan(full_share=full_share, packed_share=packed_share, jitter_seconds=0.5, packed_seconds=(20.0, 20.0))
+    leads = [window.parts[0].offset for windows in steps for window in windows]
+    assert min(leads) < 5 and 45 < max(leads) <= 50
+
+
 def heard(steps):
     return [part.utterance for windows in steps for window in windows for part in window.parts]
 

@@ -117,6 +117,7 @@ def test_words_get_times_from_the_alignment_heads(exported):
     audio = np.random.default_rng(0).normal(0, 0.1, 32000).astype(np.float32)
     options = {"language": "de", "temperature": 0, "max_new_tokens": 8, "no_speech_threshold": None}
     segments = list(faster.transcribe(audio, word_timestamps=True, **options)[0])
+    assert segments and segments[0].words
     for segment in segments:
         assert all(0 <= word.start <= word.end <= 30 for word in segment.words)
 
