@@ -87,6 +87,7 @@ class Espeak:
             if library.espeak_Initialize(_OUTPUT_SYNCHRONOUS, 0, self._data_home, _DONT_EXIT) != SAMPLE_RATE:
                 raise UserError(f"{self._data_home.decode()}: espeak-ng finds no data; reinstall espeakng-loader")
             library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # else the time of day: breath is noise
+            ctypes.CDLL(None).srand(1)  # of the C library, from which its Klatt synthesiser (Reed) draws
             library.espeak_SetSynthCallback(collect)
             if library.espeak_SetVoiceByName(voice.encode()) != 0:
                 raise UserError(f'voice {voice!r}: espeak-ng does not speak this language; German is "de"')

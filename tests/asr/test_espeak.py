@@ -27,10 +27,11 @@ def test_samples_are_int16_speech(espeak):
     assert np.abs(samples).max() > 3000
 
 
-@pytest.mark.parametrize("variant", ["f3", "m1", "Alex", "max", "belinda", "Mr serious"])
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_what_was_said_before_changes_nothing(espeak, variant):
     before = espeak.speak(TEXT, f"de+{variant}", 160, 40)
-    espeak.speak("Wie spät ist es in Straßburg?", "de+m3", 190, 80)
+    for other in ("m3", "Reed"):  # Reed is another synthesiser, with a source of random numbers of its own
+        espeak.speak("Wie spät ist es in Straßburg?", f"de+{other}", 190, 80)
     np.testing.assert_array_equal(espeak.speak(TEXT, f"de+{variant}", 160, 40), before)
 
 

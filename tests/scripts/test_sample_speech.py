@@ -164,7 +164,9 @@ def test_nobody_speaks_in_noise(corpus):
     assert speakers.isdisjoint(row["client_id"] for row in rows)
 
 
-def test_the_same_params_give_the_same_bytes(corpus, tmp_path):
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_same_params_give_the_same_bytes(corpus, tmp_path, monkeypatch, workers):
+    monkeypatch.setenv("WORKERS", workers)
     again = tmp_path / "again"
     sample_speech.main(SampleSpeech(output_dir=again, **SMALL))
     assert digests(again) == digests(corpus)
