@@ -12,6 +12,7 @@ import csv
 import hashlib
 import random
 from collections import Counter
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,11 +21,30 @@ from asr.errors import UserError
 from asr.params import SampleSpeech
 from asr.paths import output_folder
 from asr.sentences import GENERAL, KITCHEN, Sentences, words
-from asr.synthesis import NOISES, Clip, recording
 
 COLUMNS = ["client_id", "path", "sentence", "up_votes", "down_votes", "age", "gender", "accent", "locale", "segment"]
 MIN_OCCURRENCES = 3  # of each word of an evaluation sentence in the training sentences
 MAX_MISSES = 5000  # drawn in a row without a sentence that may be used: the grammar is exhausted
+NOISES = ("silence", "white", "pink", "brown", "hum", "clicks")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What is to be recorded. `sound` is the voice, or the kind of noise."""
+
+    corpus: str
+    split: str
+    number: int
+    sound: str
+    sentence: str
+
+    @property
+    def file(self) -> str:
+        return f"common_voice_de_{self.corpus}_{self.split}_{self.number:05d}.flac"
+
+    def random(self, seed: int) -> random.Random:
+        """The clip's own source of randomness, so that its sound does not depend on the clips before it."""
+        return random.Random(f"{seed} {self.file}")
 
 
 def main(params: SampleSpeech) -> None:
@@ -116,6 +136,7 @@ def record(clips: list[Clip], folder: Path, seed: int) -> None:
     from asr.environment import workers
     from asr.pool import in_order
     from asr.progress import progress
+    from asr.synthesis import recording
 
     for corpus in {clip.corpus for clip in clips}:
         (folder / corpus / "de" / "clips").mkdir(parents=True)

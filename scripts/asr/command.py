@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_origin
 
 import pydantic
 from pydantic_settings import CliApp, SettingsError
@@ -59,6 +59,12 @@ def parse(section: type[S], arguments: list[str]) -> S:
         raise UserError(f"{PARAMS_FILE.absolute()}: {name}: no such section; this recipe does not have the stage")
     try:
         given = {} if values is None else values.model_dump(exclude_unset=True)
+        flags = {argument.split("=")[0].removeprefix("--") for argument in arguments}
+        for field, info in section.model_fields.items():
+            if field in flags and get_origin(info.annotation) is dict:
+                given.pop(
+                    field, None
+                )  # --models '{…}' means these alone; pydantic-settings would add them to the file's
         return CliApp.run(section, cli_args=arguments, **given)
     except SettingsError as error:
         raise UserError(f"flags of {name}: {error}") from None

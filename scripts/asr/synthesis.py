@@ -1,6 +1,6 @@
 """The sounds of the synthetic corpus: sentences spoken by espeak-ng, and noise in which nobody speaks.
 
-    flac = recording(Clip("general", "train", 0, "de+f3", "Guten Morgen!"), seed=1)
+    flac = recording(clip, seed=1)
     samples = speech("Guten Morgen! Wie spät ist es?", "de+f3", random.Random(1), Espeak())
     samples = noise("pink", random.Random(1))
 
@@ -9,7 +9,6 @@ Samples are float32 [samples] at `asr.espeak.SAMPLE_RATE`; what is left to chanc
 
 import functools
 import random
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,30 +16,9 @@ from asr.audio import encode_flac
 from asr.espeak import SAMPLE_RATE, Espeak
 from asr.sentences import split_sentences
 
-NOISES = ("silence", "white", "pink", "brown", "hum", "clicks")
 
-
-@dataclass(frozen=True)
-class Clip:
-    """What is to be recorded. `sound` is the voice, or the kind of noise."""
-
-    corpus: str
-    split: str
-    number: int
-    sound: str
-    sentence: str
-
-    @property
-    def file(self) -> str:
-        return f"common_voice_de_{self.corpus}_{self.split}_{self.number:05d}.flac"
-
-    def random(self, seed: int) -> random.Random:
-        """The clip's own source of randomness, so that its sound does not depend on the clips before it."""
-        return random.Random(f"{seed} {self.file}")
-
-
-def recording(clip: Clip, seed: int) -> bytes:
-    """The clip as FLAC: Common Voice's MP3 takes ten times as long to encode."""
+def recording(clip, seed: int) -> bytes:
+    """A `Clip` of sample_speech as FLAC: Common Voice's MP3 takes ten times as long to encode."""
     draw = clip.random(seed)
     samples = noise(clip.sound, draw) if clip.corpus == "noise" else speech(clip.sentence, clip.sound, draw, _espeak())
     return encode_flac(samples, SAMPLE_RATE)

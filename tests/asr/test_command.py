@@ -13,7 +13,7 @@ import pytest
 
 from asr.command import full_disk, parse, run_stage
 from asr.errors import UserError
-from asr.params import BaseModel, ConvertToFaster, MergeLora
+from asr.params import BaseModel, ConvertToFaster, Evaluation, MergeLora
 from asr.params_file import Params, read_params
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -79,6 +79,8 @@ def test_a_flag_overrides_the_file_for_this_run_and_leaves_the_rest(sample):
     given = parse(BaseModel, ["--new.width", str(width)])
     assert given.new == file.base_model.new.model_copy(update={"width": width})
     assert parse(MergeLora, ["--tolerance", "3e-06"]).tolerance == 3e-6
+    for flag in (["--models", '{"mine": "there"}'], ['--models={"mine": "there"}'], ["--models", "mine=there"]):
+        assert parse(Evaluation, flag).models == {"mine": Path("there")}
 
 
 def test_a_wrong_flag_is_named_with_its_value(sample):
