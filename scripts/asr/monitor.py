@@ -86,6 +86,8 @@ def run(command: list[str]) -> int:
     """Run `command`, hand on the signals that would end it, and return its exit status (128 + signal if one ended it)."""
     process = subprocess.Popen(command, process_group=0)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            continue  # nohup means it
         signal.signal(number, lambda received, _: os.killpg(process.pid, received))
     status = process.wait()
     return status if status >= 0 else 128 - status

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,14 @@ def monitor(tmp_path):
     """Start the monitor in an empty folder; whatever is left of it at the end is killed."""
     started = []
 
-    def monitor(port, *command: str) -> subprocess.Popen:
+    def monitor(port, *command: str, ignored: Collection[int] = ()) -> subprocess.Popen:
         environment = os.environ | {"PYTHONPATH": str(SCRIPTS), "TENSORBOARD_PORT": str(port)}
         arguments = [sys.executable, "-m", "asr.monitor", *(("--", *command) if command else ())]
+
+        def as_in_a_terminal():  # also where the tests themselves run in the background, or under nohup
+            for number in (signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+
         pipe = subprocess.PIPE
         process = subprocess.Popen(
             arguments,
@@ -41,8 +47,7 @@ def monitor(tmp_path):
             stdout=pipe,
             stderr=pipe,
             text=True,
-            # As in a terminal, also where the tests themselves run in the background and ignore Ctrl-C.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=as_in_a_terminal,
         )
         started.append(process)
         return process
@@ -98,6 +103,18 @@ def test_a_signal_ends_the_command_and_all_that_it_started(monitor, free, tmp_pa
     while alive(grandchild):  # the signal has been sent; pytest's own time limit is the end of patience
         time.sleep(0.05)
     assert not answers(url)
+
+
+def test_under_nohup_a_hang_up_ends_nothing(monitor, free, tmp_path):
+    process = monitor(
+        free, "sh", "-c", "touch started; while [ ! -e end ]; do sleep 0.1; done; exit 3", ignored=[signal.SIGHUP]
+    )
+    while not (tmp_path / "started").exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    (tmp_path / "end").touch()
+    assert process.wait() == 3
 
 
 def test_killed_monitor_takes_tensorboard_along(monitor, free):
