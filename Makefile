@@ -82,7 +82,8 @@ export-ct2: convert_to_faster ## convert_to_faster, and a copy in MODEL_DIR/<rec
 	done
 
 .PHONY: evaluate
-evaluate: evaluation ## evaluation
+evaluate: evaluation ## evaluation, and its figures
+	@$(in_recipe) && $(asr).report outputs/evaluation/metrics.json
 
 .PHONY: tensorboard
 tensorboard: .venv/installed ## the training curves in a browser, until Ctrl-C
