@@ -9,8 +9,8 @@ script's own message instead of the launcher's traceback below it. -P keeps this
 import os
 import sys
 
-# glibc gives every freed batch of logits back to the system and takes it anew, page by page, at the next step: a third
-# of a step on a CPU. With these bounds it keeps the memory.
+# glibc gives every freed batch of logits back to the system and takes it anew, page by page, at the next step. With these
+# bounds it keeps the memory; benchmarks/allocator.py shows what that brings.
 GLIBC_BOUNDS = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
 
 
