@@ -1,13 +1,13 @@
 """What the stages share: one noun a file, in the order in which data meets them.
 
-errors, environment, paths, progress                     where a stage reads and writes, and what it shows meanwhile
-params/, params_file, command, launch, monitor           how a stage starts
-whisper_shape, utterance, text, audio, labels            what passes from stage to stage
-sentences, espeak, synthesis                             a corpus from nothing
-corpora/, checks, pool, shards, tally                    from a corpus's own form to checked utterances
-vocabulary, new_model, model, adapter                    the model and its tokens
-features, windows, batches                               from utterances to what the encoder hears and the decoder learns
-loss, ctc, guided_attention, sampled_vocabulary, scoring    what training minimises, and what judges it
-trainer, checkpoints, callbacks, training                from windows to weights
-transcription, gates, report, lineage           from weights to transcripts, figures and provenance
+errors, environment, paths, progress                      where a stage reads and writes, and what it shows meanwhile
+params/, params_file, command, launch, monitor            how a stage starts
+whisper_shape, utterance, text, audio, labels             what passes from stage to stage
+sentences, espeak, synthesis                              a corpus from nothing
+corpora/, checks, pool, shards, tally                     from a corpus's own form to checked utterances
+vocabulary, new_model, model, adapter                     the model and its tokens
+features, windows, batches                                from utterances to what the encoder hears and the decoder learns
+loss, ctc, guided_attention, sampled_vocabulary, scoring  what training minimises, and what judges it
+trainer, checkpoints, callbacks, training                 from windows to weights
+transcription, gates, report, lineage                     from weights to transcripts, figures and provenance
 """

@@ -60,11 +60,10 @@ def parse(section: type[S], arguments: list[str]) -> S:
     try:
         given = {} if values is None else values.model_dump(exclude_unset=True)
         flags = {argument.split("=")[0].removeprefix("--") for argument in arguments}
+        # --models '{…}' means these alone; pydantic-settings would add them to the file's.
         for field, info in section.model_fields.items():
             if field in flags and get_origin(info.annotation) is dict:
-                given.pop(
-                    field, None
-                )  # --models '{…}' means these alone; pydantic-settings would add them to the file's
+                given.pop(field, None)
         return CliApp.run(section, cli_args=arguments, **given)
     except SettingsError as error:
         raise UserError(f"flags of {name}: {error}") from None

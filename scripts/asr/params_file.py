@@ -30,10 +30,13 @@ from asr.params import (
     TrainGermanModel,
 )
 
-# What evaluation calls an export's ways to decode, `<way>/<quantization>`; BATCHED is judged on long_test_sets alone.
-WAYS = ("convert_to_faster", "faster_whisper", "faster_whisper_without_timestamps")
-FASTER_WHISPER = WAYS[1:]
-BATCHED = "faster_whisper_batched"
+# What evaluation calls an export's ways to decode, `<way>/<quantization>`, and its parameter that says on what each is judged.
+WAYS = {
+    "convert_to_faster": "test_sets",
+    "faster_whisper": "faster_whisper_test_sets",
+    "faster_whisper_without_timestamps": "faster_whisper_test_sets",
+    "faster_whisper_batched": "long_test_sets",
+}
 
 
 class Params(Group):
@@ -81,13 +84,12 @@ class Params(Group):
                     continue
                 place, (model, test_set, _) = ("evaluation", "gates", number, field), figure.split(" ")
                 way, _, export = model.partition("/")
-                is_export = way in (*WAYS, BATCHED) and export and (exports is None or export in exports)
-                test_sets = judged.faster_whisper_test_sets if way in FASTER_WHISPER else judged.test_sets
-                test_sets = judged.long_test_sets if way == BATCHED else test_sets
+                is_export = way in WAYS and export and (exports is None or export in exports)
+                test_sets = getattr(judged, WAYS.get(way, "test_sets"))
                 if model not in judged.models and not is_export:
                     names = [
                         *judged.models,
-                        *(f"{way}/{export}" for way in (*WAYS, BATCHED) for export in exports or "*"),
+                        *(f"{way}/{export}" for way in WAYS for export in exports or "*"),
                     ]
                     yield place, f"no model is called {model}; there are {', '.join(names)}"
                 elif test_set not in test_sets:

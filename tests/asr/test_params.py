@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 import evaluation
 from asr.errors import UserError
 from asr.params import Group, Section
-from asr.params_file import BATCHED, WAYS, Params, read_params
+from asr.params_file import WAYS, Params, read_params
 
 SAMPLE = Path(__file__).resolve().parents[2] / "params.yaml"
 YAML_1_2 = YAML()
@@ -160,8 +160,8 @@ def test_exports_that_are_not_made_here_may_have_any_name(changed):
 
 
 def test_ways_to_decode_are_called_as_the_evaluation_calls_them():
-    assert {*WAYS, BATCHED} == {*evaluation.DECODINGS}
-    assert evaluation.DECODINGS[BATCHED] == "batched"
+    assert {*WAYS} == {*evaluation.DECODINGS}
+    assert evaluation.DECODINGS["faster_whisper_batched"] == "batched"
 
 
 def test_a_file_that_cannot_be_read_is_one_message(tmp_path):
