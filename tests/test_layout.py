@@ -93,11 +93,12 @@ def test_every_module_is_in_the_list_of_the_package():
     assert modules - {"__init__"} <= listed
 
 
-def test_curves_of_every_training_are_plots(recipe):
+def test_curves_of_every_training_and_histograms_of_the_data_are_plots(recipe):
     folder, stages = recipe
     plots = {path for plot in YAML(typ="safe").load(folder / "dvc.yaml")["plots"] for path in plot}
     trainings = [name for name, stage in stages.items() if "launch.py" in stage["cmd"]]
-    assert plots == {f"outputs/{name}/{curve}.csv" for name in trainings for curve in ("loss", "wer")}
+    curves = {f"outputs/{name}/{curve}.csv" for name in trainings for curve in ("loss", "wer")}
+    assert plots == curves | {f"outputs/prepare_audio/card/{what}.csv" for what in ("durations", "characters_a_second")}
 
 
 @pytest.mark.parametrize("stage", STAGES)

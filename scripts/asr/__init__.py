@@ -2,9 +2,10 @@
 
 errors, environment, paths, progress                      where a stage reads and writes, and what it shows meanwhile
 params/, params_file, command, launch, monitor            how a stage starts
-whisper_shape, utterance, text, audio, labels             what passes from stage to stage
+whisper_shape, recording, utterance, text, audio, labels  what passes from stage to stage
 sentences, espeak, synthesis                              a corpus from nothing
-corpora/, checks, pool, shards, tally                     from a corpus's own form to checked utterances
+corpora/, cuts, checks, slices, pool, cluster             from a corpus's own form to checked utterances
+duplicates, tally, leaks, shards, card/, nemo_manifests   from checked utterances to a data set
 vocabulary, new_model, model, adapter                     the model and its tokens
 features, windows, batches                                from utterances to what the encoder hears and the decoder learns
 loss, ctc, guided_attention, sampled_vocabulary, scoring  what training minimises, and what judges it

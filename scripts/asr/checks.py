@@ -3,23 +3,26 @@
     checks = Checks(tokenizer_file=…, min_seconds=0.3, max_seconds={"general": 30.0}, min_peak=0.001, max_tokens=440)
     checks.prepare(utterance)      # as it comes from a reader -> mono 16 kHz FLAC and clean text, or a Rejected
 
-`prepare` is a pure function of its item, so that any number of processes gives the same result; what only shows beside
-other items, a repetition, is `Seen`'s.
+`prepare` is a pure function of its item, so that any number of processes on any number of machines gives the same result;
+what only shows beside other items, a repetition, is `duplicates.Seen`'s.
 """
 
-import hashlib
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from asr.audio import CorruptAudio, decode, encode_flac
+from asr.audio import SLACK_SECONDS, CorruptAudio, TooLong, decode, encode_flac
+from asr.cuts import OVERLAP_SECONDS, join, reject
 from asr.labels import plain_tokenizer, spoken
-from asr.text import clean
-from asr.utterance import Rejected, Utterance
+from asr.text import TextRules, clean, foreign_characters, spoken_characters
+from asr.utterance import Rejected, Segment, Utterance
 from asr.whisper_shape import SAMPLE_RATE, WINDOW_SECONDS
+
+Problem = tuple[str, str] | None  # reason and detail
 
 
 @dataclass(frozen=True)
@@ -31,66 +34,101 @@ class Checks:
     max_seconds: dict[str, float]  # by source
     min_peak: float
     max_tokens: int
+    no_speech: frozenset[str] = frozenset()  # sources whose rows without a text are recordings in which nobody speaks
+    text: dict[str, TextRules] = field(default_factory=dict)  # by language
 
-    def prepare(self, utterance: Utterance | Rejected) -> Utterance | Rejected:
+    def prepare(self, item: Utterance | Rejected) -> Utterance | Rejected:
         """The utterance with FLAC bytes, its length and a clean text, or the first check that it fails.
 
-        What a reader has rejected stays as it is.
+        A rejected one has FLAC too where it could be decoded. What a reader has rejected stays as it is.
         """
-        if isinstance(utterance, Rejected):
-            return utterance
-        text = clean(utterance.text)
-        tokens = self.tokens(text, utterance.language)
-        if tokens > self.max_tokens:
-            return _reject(
-                utterance, "too_many_tokens", f"{tokens} text tokens, at most {self.max_tokens}: {text[:80]}…"
-            )
-        try:
-            waveform = decode(utterance.audio)
-        except CorruptAudio as error:
-            return _reject(utterance, "unreadable_audio", str(error))
+        if isinstance(item, Rejected):
+            return replace(item, audio=b"")
+        utterance = self._cleaned(item)
+        problem = self._problem_of_text(item, utterance)
+        waveform, unusable = self._waveform(item)
+        audio = b"" if waveform is None else encode_flac(waveform)
+        problem = problem or unusable or self._problem_of_sound(utterance, waveform)
+        if problem:
+            return reject(replace(utterance, audio=audio), *problem)
         seconds = len(waveform) / SAMPLE_RATE
-        limit = self.max_seconds[utterance.source]
-        if utterance.split != "test":  # a longer recording cannot be one training window
-            limit = min(limit, WINDOW_SECONDS)
-        if seconds < self.min_seconds:
-            return _reject(utterance, "too_short", f"{seconds:.2f} s, at least {self.min_seconds} s")
-        if seconds > limit:
-            return _reject(utterance, "too_long", f"{seconds:.2f} s, at most {limit} s in {utterance.split}")
-        peak = float(np.abs(waveform).max())
-        if text and peak < self.min_peak:
-            return _reject(utterance, "silent", f"loudest sample {peak:.6f}, at least {self.min_peak}")
-        return replace(utterance, audio=encode_flac(waveform), text=text, seconds=seconds)
+        segments = tuple(replace(segment, end=min(segment.end, seconds)) for segment in utterance.segments)
+        return replace(utterance, audio=audio, seconds=seconds, segments=segments)
 
     def tokens(self, text: str, language: str) -> int:
         """How many tokens the decoder is taught for a clean text: those of `asr.labels.Labeler`."""
         return len(_tokenizer(self.tokenizer_file).encode(spoken(text, language), add_special_tokens=False))
 
+    def _rules(self, utterance: Utterance) -> TextRules:
+        return self.text.get(utterance.language, TextRules())
 
-class Seen:
-    """Rejects what a source holds twice: an id, or the same recording with the same text."""
+    def _cleaned(self, utterance: Utterance) -> Utterance:
+        rules, language = self._rules(utterance), utterance.language
+        segments, last = [], 0.0
+        for s in utterance.segments:
+            if text := clean(s.text, rules, language):
+                overlaps = s.start < last <= min(s.start + OVERLAP_SECONDS, s.end)
+                segments.append(Segment(last if overlaps else s.start, s.end, text))
+                last = s.end
+        text = clean(utterance.text, rules, language) or join([segment.text for segment in segments], language)
+        return replace(utterance, text=text, segments=tuple(segments))
 
-    def __init__(self):
-        self._digests: set[bytes] = set()
+    def _problem_of_text(self, given: Utterance, utterance: Utterance) -> Problem:
+        text, language = utterance.text, utterance.language
+        if not text:
+            if given.text.strip():
+                return "empty_text", f"cleaning leaves nothing of {given.text.strip()[:80]!r}"
+            return None if given.source in self.no_speech else ("empty_text", "no sentence")
+        if foreign := foreign_characters(text, language, self._rules(utterance)):
+            return "foreign_characters", f"{foreign[:20]!r} is not written in {language}: {text[:80]}"
+        parts = [segment.text for segment in utterance.segments] or [text]
+        tokens = sum(self.tokens(part, language) for part in parts) + 2 * (len(parts) - 1)  # timestamps
+        if tokens > self.max_tokens:
+            return "too_many_tokens", f"{tokens} text tokens, at most {self.max_tokens}: {text[:80]}…"
+        last = 0.0
+        for segment in utterance.segments:
+            if not last <= segment.start <= segment.end:
+                times = f"{segment.start:.2f} to {segment.end:.2f} s after {last:.2f} s"
+                return "bad_segments", f"times run backwards: {times}: {segment.text[:80]}"
+            last = segment.end
+        return None
 
-    def check(self, item: Utterance | Rejected) -> Utterance | Rejected:
-        """The item, or its rejection as a repetition of an earlier utterance."""
-        if isinstance(item, Rejected):
-            return item
-        content = f"{item.source}\0{item.text}\0".encode() + item.audio
-        names = {"the id": item.id.encode(), "audio and text": content}
-        digests = {name: hashlib.blake2b(value, digest_size=16).digest() for name, value in names.items()}
-        repeated = [name for name, digest in digests.items() if digest in self._digests]
-        if repeated:
-            return _reject(item, "duplicate", f"{' and '.join(repeated)} of an earlier row")
-        self._digests.update(digests.values())
-        return item
+    def _waveform(self, utterance: Utterance) -> tuple[np.ndarray | None, Problem]:
+        limit = self.max_seconds[utterance.source]
+        if utterance.split != "test":  # a longer recording cannot be one training window
+            limit = min(limit, WINDOW_SECONDS)
+        audio = utterance.audio
+        try:
+            if utterance.segments and utterance.segments[-1].end <= limit:
+                # What follows the last timed text is not part of the utterance, however long it is.
+                with suppress(TooLong):
+                    return decode(audio, limit), None
+                audio = audio.cut(0.0, utterance.segments[-1].end)
+            return decode(audio, limit), None
+        except TooLong as error:
+            return None, ("too_long", f"{error.seconds:.2f} s, at most {limit} s in {utterance.split}")
+        except CorruptAudio as error:
+            return None, ("unreadable_audio", str(error))
+
+    def _problem_of_sound(self, utterance: Utterance, waveform: np.ndarray) -> Problem:
+        seconds, text = len(waveform) / SAMPLE_RATE, utterance.text
+        if seconds < self.min_seconds:
+            return "too_short", f"{seconds:.2f} s, at least {self.min_seconds} s"
+        claimed = 0.0 if utterance.segments else utterance.seconds
+        if claimed - seconds > max(SLACK_SECONDS, 0.05 * claimed):
+            return "truncated", f"{seconds:.2f} s of the {claimed:.2f} s that the corpus says"
+        if utterance.segments and utterance.segments[-1].end > seconds + SLACK_SECONDS:
+            return "bad_segments", f"a segment ends at {utterance.segments[-1].end:.2f} s of {seconds:.2f} s"
+        peak = float(np.abs(waveform).max())
+        if text and peak < self.min_peak:
+            return "silent", f"loudest sample {peak:.6f}, at least {self.min_peak}"
+        low, high = self._rules(utterance).characters_a_second
+        pace = spoken_characters(text) / seconds
+        if text and not low <= pace <= high:
+            return "characters_a_second", f"{pace:.1f}, not from {low:g} to {high:g}: {text[:80]}"
+        return None
 
 
 @lru_cache(maxsize=1)  # of the process: a `Checks` is pickled with each task
 def _tokenizer(file: Path) -> Tokenizer:
     return plain_tokenizer(file.read_text(encoding="utf-8"))
-
-
-def _reject(utterance: Utterance, reason: str, detail: str) -> Rejected:
-    return Rejected(utterance.id, utterance.source, utterance.split, utterance.speaker, reason, detail)

@@ -36,11 +36,14 @@ SAYS_NO_SPACE = re.compile(
 ALMOST_NOTHING = 2**20  # bytes
 
 
-def run_stage(section: type[S], main: Callable[[S], None]) -> None:
-    """Run `main` with the stage's section, and exit: 0 if all is well, 1 with one message if the user can mend it."""
+def run_stage(section: type[S], main: Callable[[S], None], translate: Callable[[list[str]], list[str]] = list) -> None:
+    """Run `main` with the stage's section, and exit: 0 if all is well, 1 with one message if the user can mend it.
+
+    translate: flags of another kind into those of the section.
+    """
     load_environment()
     try:
-        main(parse(section, sys.argv[1:]))
+        main(parse(section, translate(sys.argv[1:])))
     except Exception as error:
         if (full := full_disk(error)) is not None:
             _fail(

@@ -17,13 +17,11 @@ from itertools import accumulate
 
 from tokenizers import Tokenizer
 
+from asr.text import SPACELESS
 from asr.utterance import Segment
 from asr.whisper_shape import MAX_TIMESTAMP, MAX_TOKENS, TIMESTAMP_SECONDS
 
 IGNORED = -100  # no loss at this position
-
-# Whisper writes no space before a text in these languages (openai-whisper, `split_to_word_tokens`).
-SPACELESS = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from asr.errors import UserError
 from asr.params import (
+    CORPORA,
     BaseModel,
     ConvertToFaster,
     Evaluation,
@@ -131,7 +132,7 @@ def _mistake(path: Path, values: CommentedMap, item: dict) -> str:
             line = node.lc.key(key)[0]
         elif isinstance(node, CommentedSeq) and isinstance(key, int) and key < len(node):
             line = node.lc.item(key)[0]
-        elif key in ("common_voice", "hugging_face"):  # pydantic names the member of a union too
+        elif key in CORPORA:  # pydantic names the member of a union too
             continue
         else:  # a key that is missing from the file
             where.append(str(key))

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from asr.environment import log_dir
@@ -14,11 +14,14 @@ from asr.errors import UserError
 
 
 @contextmanager
-def output_folder(path: Path) -> Iterator[Path]:
+def output_folder(path: Path, unfinished: str = "") -> Iterator[Path]:
     """A new folder to write into, which becomes `path` only when the block ends without an error.
 
     What stood at `path` before is replaced at the end, so neither a crash nor a full disk leaves a folder that looks
     whole. The unfinished one is called `<path>.partial`; what a killed run left there is cleared by the next.
+
+    Args:
+        unfinished: a folder in it that a run which ends early leaves for the next, and that is not part of what is made.
 
     Raises:
         UserError: another run is writing it at this moment.
@@ -27,15 +30,28 @@ def output_folder(path: Path) -> Iterator[Path]:
     partial = path.with_name(path.name + ".partial")
     with only_writer(partial):
         try:
-            for left in partial.iterdir():
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            _clear(partial, but=unfinished)
+            if unfinished:
+                (partial / unfinished).mkdir(exist_ok=True)
             yield partial
+            if unfinished:
+                shutil.rmtree(partial / unfinished)
         except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
+            with suppress(OSError):
+                _clear(partial, but=unfinished)
+                partial.rmdir()
             raise
         if path.exists():
             shutil.rmtree(path)
         partial.rename(path)
+
+
+def _clear(folder: Path, but: str = "") -> None:
+    """Remove all in a folder, `but` one name, unless that is an empty folder."""
+    for left in folder.iterdir():
+        if left.name == but and any(left.iterdir()):
+            continue
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 @contextmanager

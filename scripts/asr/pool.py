@@ -1,8 +1,9 @@
 """A function over many items in several processes, in the items' order.
 
-    for result in in_order(checks.prepare, items, workers()): ...
+    for flac in in_order(partial(recording, seed=1), clips, workers()): ...
+    for path in in_order(partial(prepare_slice, …), slices, workers(), task_items=1): ...
 
-The function is pickled with each task.
+The function is pickled with each task. asr.cluster does the same on many machines.
 """
 
 from collections import deque
@@ -18,20 +19,19 @@ from asr.errors import UserError
 T = TypeVar("T")
 R = TypeVar("R")
 
-TASK_ITEMS = 16  # handed to a worker at once
 TASKS_AHEAD = 4  # tasks a worker, in flight or waiting: bounds the memory
 
 
-def in_order(function: Callable[[T], R], items: Iterable[T], processes: int) -> Iterator[R]:
+def in_order(function: Callable[[T], R], items: Iterable[T], processes: int, task_items: int = 16) -> Iterator[R]:
     """`function` of each item, in the order of `items`, computed by a bounded number of tasks ahead.
 
-    The result does not depend on `processes`; with one it is computed here.
+    The result does not depend on `processes`; with one it is computed here. `task_items` are handed to a process at once.
 
     Raises:
         UserError: a worker died.
     """
     items = iter(items)
-    tasks = iter(lambda: list(islice(items, TASK_ITEMS)), [])
+    tasks = iter(lambda: list(islice(items, task_items)), [])
     if processes == 1:
         for task in tasks:
             yield from _run(function, task)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from asr.errors import UserError
+from asr.recording import Recording
 
 SPLITS = ("train", "dev", "test")
 
@@ -26,15 +27,16 @@ class Utterance:
     """One recording. `text == ""` says that nobody speaks in it; `segments` may be empty when they are not known."""
 
     id: str  # unique in a recipe: "<source>/<the corpus's own id>"
-    audio: bytes  # from a reader: any format, rate and number of channels; after prepare_audio: FLAC, mono, 16 kHz
+    audio: Recording | bytes  # from a reader: where it lies, in any format; after prepare_audio: FLAC, mono, 16 kHz
     text: str
     language: str  # Whisper's code: "de"
-    speaker: str  # unique in a recipe; "" where the corpus does not tell
+    speaker: str  # unique among all corpora: "<whose names>/<name>"; "" where the corpus does not tell
     source: str  # the entry of `prepare_audio.sources` that it came from
     domain: str
-    split: str  # one of SPLITS
+    split: str  # one of SPLITS; "" from a reader whose corpus has none
     seconds: float = 0.0  # length of the audio; 0 until it has been decoded
     segments: tuple[Segment, ...] = field(default=())
+    origin: str = ""  # what a collection says of where the row is from ("MLS")
 
     def row(self) -> dict:
         """The utterance as a row of a shard."""
@@ -51,6 +53,7 @@ class Rejected:
     speaker: str
     reason: str  # one word for counting: "missing_clip"
     detail: str  # what exactly, for a person
+    audio: Recording | bytes = b""  # to listen to, where there is something
 
     def row(self) -> dict:
         """The rejection as a line of `rejected.jsonl`."""
@@ -66,7 +69,7 @@ def columns():
     return Features(
         {"id": Value("string"), "audio": Value("binary")}
         | text_columns
-        | {"seconds": Value("float64"), "segments": List(segment)}
+        | {"seconds": Value("float64"), "segments": List(segment), "origin": Value("string")}
     )
 
 

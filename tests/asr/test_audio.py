@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr.audio import SAMPLE_RATE, CorruptAudio, decode, encode_flac
+from asr.audio import SAMPLE_RATE, CorruptAudio, TooLong, decode, encode_flac
+from asr.recording import Recording
 
 
 def tone(rate: int, seconds: float = 0.5, hertz: float = 440.0) -> np.ndarray:
@@ -39,6 +40,13 @@ def with_rate(rate: int) -> bytes:
     """A WAV whose header says a wrong rate."""
     content = written(tone(16_000), 16_000, "WAV")
     return content[:24] + rate.to_bytes(4, "little") + content[28:]
+
+
+def claiming(size: int) -> bytes:
+    """A WAV of 32,000 bytes of sound whose header says another number."""
+    content = written(tone(16_000, 1.0), 16_000, "WAV")
+    place = content.index(b"data") + 4
+    return content[:place] + size.to_bytes(4, "little") + content[place + 4 :]
 
 
 def close_to_tone(waveform: np.ndarray, tolerance: float) -> bool:
@@ -109,9 +117,101 @@ def test_a_path_is_read_like_its_bytes(tmp_path: Path):
         (with_rate(0), "soundfile: .*; PyAV: "),
         (with_rate(1), "a rate of 1 Hz"),
         (with_rate(2**31 - 1), "no samples: 8000 at 2147483647 Hz"),
+        (claiming(100_000), "its header says 100000 bytes, there are 32000"),
+        (claiming(10), "its header says 10 bytes, but more sound follows"),
+        (written(tone(16_000), 16_000, "WAV")[:9000], "its header says 16000 bytes, there are 8956"),
+        (written(np.random.default_rng(0).uniform(-1, 1, 48_000), 16_000, "FLAC")[:50_000], "lost sync"),
     ],
-    ids=["empty", "text", "noise", "no samples", "nan", "inf", "cut m4a", "rate 0", "low rate", "high rate"],
+    ids=[
+        "empty",
+        "text",
+        "noise",
+        "no samples",
+        "nan",
+        "inf",
+        "cut m4a",
+        "rate 0",
+        "low rate",
+        "high rate",
+        "long lie",
+        "short lie",
+        "cut wav",
+        "cut flac",
+    ],
 )
 def test_corrupt(content, why):
     with pytest.raises(CorruptAudio, match=why):
         decode(content)
+
+
+@pytest.mark.parametrize("size", [2**31 - 1, 2**32 - 1])
+def test_a_wav_from_a_pipe_claims_the_highest_length(size):
+    assert len(decode(claiming(size))) == 16_000
+
+
+def test_an_mp3_called_wav_is_what_its_bytes_say(tmp_path):
+    content = written(tone(48_000), 48_000, "MP3")
+    (tmp_path / "a.wav").write_bytes(content)
+    np.testing.assert_array_equal(decode(tmp_path / "a.wav"), decode(content))
+
+
+def test_a_truncated_mp3_whose_header_counts_its_frames_is_noticed():
+    whole = written(tone(48_000, 3.0), 48_000, "MP3")
+    with pytest.raises(CorruptAudio, match=r"truncated: 1.37 s of 3.00 s"):
+        decode(whole[: len(whole) // 2])
+
+
+STRETCHES = {
+    "wav": lambda sound: written(sound, 48_000, "WAV"),
+    "flac": lambda sound: written(sound, 48_000, "FLAC"),
+    "mp3": lambda sound: written(sound, 48_000, "MP3"),
+    "ogg": lambda sound: written(sound, 48_000, "OGG", "VORBIS"),
+    "m4a": lambda sound: by_av(sound, 48_000, "ipod", "aac"),
+    "webm": lambda sound: by_av(sound, 48_000, "webm", "libopus"),
+}
+
+
+@pytest.mark.parametrize("form", STRETCHES)
+@pytest.mark.parametrize("as_file", [False, True])
+def test_a_stretch_is_what_it_would_be_of_the_whole(tmp_path, form, as_file):
+    """A tone whose pitch rises says where it was cut: 100 Hz at 0 s, 1,100 Hz at 10 s."""
+    seconds = np.arange(480_000) / 48_000
+    sound = (0.5 * np.sin(2 * np.pi * (100 * seconds + 50 * seconds**2))).astype(np.float32)
+    content = STRETCHES[form](sound)
+    (tmp_path / "a").write_bytes(content)
+    source = tmp_path / "a" if as_file else content
+    for start, end in ((0.0, 1.5), (4.0, 6.5), (8.0, None)):
+        waveform = decode(Recording(source, start=start, end=end))
+        assert abs(len(waveform) / SAMPLE_RATE - ((end or 10.0) - start)) < (0.06 if end is None else 1e-3)
+        middle = waveform[len(waveform) // 2 - 800 : len(waveform) // 2 + 800]
+        heard = np.abs(np.fft.rfft(middle * np.hanning(len(middle)))).argmax() * SAMPLE_RATE / len(middle)
+        assert abs(heard - (100 + 100 * (start + (end or 10.0)) / 2)) < 15  # 0.1 s away it would be 10 Hz off
+
+
+@pytest.mark.parametrize("form", STRETCHES)
+def test_no_more_is_held_than_is_allowed(form):
+    content = STRETCHES[form](tone(48_000, 5.0))
+    with pytest.raises(TooLong) as error:
+        decode(content, longest=2.0)
+    assert error.value.seconds > 2.0
+    assert len(decode(Recording(content, start=1.0, end=2.5), longest=2.0)) == 24_000
+
+
+def test_a_stretch_outside_of_the_recording_is_none():
+    content = written(tone(16_000, 2.0), 16_000, "WAV")
+    assert len(decode(Recording(content, start=1.0, end=2.3))) == 16_000  # lists round
+    for start, end in ((2.5, 3.0), (1.0, 3.0), (1.5, 1.0)):
+        with pytest.raises(CorruptAudio, match="no stretch from"):
+            decode(Recording(content, start=start, end=end))
+
+
+def test_a_member_of_an_archive_is_read_where_it_lies(tmp_path):
+    content = written(tone(16_000), 16_000, "WAV")
+    (tmp_path / "a.tar").write_bytes(b"x" * 512 + content + b"y" * 700)
+    np.testing.assert_array_equal(decode(Recording(tmp_path / "a.tar", 512, len(content))), decode(content))
+
+
+def test_a_file_that_cannot_be_read_is_said(tmp_path):
+    for path in (tmp_path / "none.wav", tmp_path, tmp_path / ("x" * 300)):
+        with pytest.raises(CorruptAudio, match=r"No such file|Is a directory|File name too long"):
+            decode(path)

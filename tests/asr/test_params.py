@@ -111,7 +111,7 @@ def gate(**figures: str) -> dict[str, object]:
         ({"finetune_whisper.warmup_steps": 100_000}, "finetune_whisper", "warmup_steps: 100000 must be fewer than steps: "),
         ({"train_german_model.log_steps": 100_000}, "train_german_model", "log_steps: 100000 must be at most steps: "),
         ({"prepare_audio.speaker_split": {"seed": 0, "dev_share": 0.5, "test_share": 0.5}}, "prepare_audio.speaker_split", "dev_share: 0.5 and test_share: 0.5 leave no speaker to train on"),
-        ({"prepare_audio.sources.general.splits": "speaker"}, "prepare_audio", "speaker_split: missing; add it, since general has splits: speaker"),
+        ({"prepare_audio.sources.general.splits": "speaker"}, "prepare_audio", "speaker_split: missing; add it, since general is divided by speaker"),
         # names that another section does not have
         ({"train_german_model.sources": {"generall": 1.0}}, "train_german_model.sources.generall", "no source is called generall; prepare_audio has general, domain, noise, long"),
         ({"finetune_whisper.eval_sources": ["domain", "kitchen"]}, "finetune_whisper.eval_sources.1", "no source is called kitchen;"),

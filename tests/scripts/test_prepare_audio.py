@@ -1,6 +1,12 @@
 """Every row is kept or rejected with its reason, whatever the number of workers, and a failed run leaves nothing."""
 
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +80,12 @@ def assert_sums(out: Path) -> None:
             assert cell["in"] == cell["kept"] + sum(cell["rejected"].values())
 
 
+def assert_nothing_looks_whole(folder: Path) -> None:
+    """What is left is at most what slices have become, for the next run."""
+    assert not (folder / "out").exists()
+    assert {path.name for path in folder.glob("out.partial/*")} <= {"parts"}
+
+
 def test_a_good_row_becomes_flac_with_clean_text(tmp_path, model_dir):
     out = run(tmp_path, model_dir, {"a": {"path": make(tmp_path / "a")}})
     row = load_split(out, "train")[0]
@@ -82,12 +94,13 @@ def test_a_good_row_becomes_flac_with_clean_text(tmp_path, model_dir):
         "id": "a/train.wav",
         "text": "Grün ist das train.",
         "language": "de",
-        "speaker": "a/S0",
+        "speaker": "common_voice/S0",
         "source": "a",
         "domain": "d",
         "split": "train",
         "seconds": 1.0,
         "segments": [],
+        "origin": "",
     }
     assert len(waveform) == 16_000
     assert json.loads((out / "stats.json").read_text())["a"]["train"] == {
@@ -120,8 +133,8 @@ def test_each_check_has_its_reason_and_the_run_goes_on(tmp_path, model_dir):
         "a/control.wav": "too_many_tokens",  # 60 characters of text, not 10 control tokens
         "a/empty.wav": "empty_text",
         "a/gone.wav": "missing_clip",
-        "a/edge.wav": "duplicate",  # the second of two rows
-        "a/copy.wav": "duplicate",
+        "a/edge.wav": "duplicate_row",  # the second of two rows
+        "a/copy.wav": "duplicate_audio",
     }
     assert_sums(out)
     assert load_split(out, "train")["id"][:] == ["a/train.wav", "a/edge.wav"]
@@ -132,7 +145,7 @@ def test_no_speech_may_be_silent_and_long_ones_are_for_test_alone(tmp_path, mode
     add_clip(noise, "silence.wav", 2.0, loudness=0.0)
     make(noise, train="S\tsilence.wav\t\n")
     add_clip(long, "minute.wav", 60.0)
-    make(long, train="S\tminute.wav\tLang.\n", test="S\tminute.wav\tLang.\n")
+    make(long, train="S\tminute.wav\tEine ganze Minute.\n", test="T\tminute.wav\tEine ganze Minute.\n")
     sources = {"noise": {"path": noise, "empty_text": "no_speech"}, "long": {"path": long, "max_seconds": 600}}
     out = run(tmp_path, model_dir, sources)
     assert "noise/silence.wav" in load_split(out, "train")["id"][:]
@@ -152,7 +165,85 @@ def test_the_result_does_not_depend_on_the_number_of_workers(tmp_path, model_dir
         out = run(tmp_path, model_dir, {"a": {"path": tmp_path / "a"}}, output_dir=tmp_path / "out")
         contents.append({path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()})
     assert contents[0] == contents[1]
-    assert len(contents[0]) == 5
+    assert {str(path) for path in contents[0]} == {
+        *(f"{split}/00000.arrow" for split in ("train", "dev", "test")),
+        *("rejected.jsonl", "stats.json", "leaks.json"),
+        *(f"card/{name}" for name in ("card.md", "card.html", "durations.csv", "characters_a_second.csv")),
+    }
+
+
+def clips_for_training(corpus: Path, count: int, seconds: float = 0.5) -> Path:
+    rows = ""
+    for number in range(count):
+        add_clip(corpus, f"{number}.wav", seconds, seed=100 + number)
+        rows += f"T\t{number}.wav\tSatz {number}.\n"
+    return make(corpus, train=rows)
+
+
+def contents_of(out: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_is_stopped_anywhere_goes_on_and_ends_the_same(tmp_path, model_dir, stop):
+    """Stopped later and later, until it ends by itself; every run that was stopped leaves more parts."""
+    corpus = clips_for_training(tmp_path / "a", 400, seconds=2.0)
+    expected = contents_of(run(tmp_path, model_dir, {"a": {"path": corpus}}))
+    shutil.rmtree(tmp_path / "out")
+    code = (
+        "from pathlib import Path; from test_prepare_audio import run\n"
+        f"run(Path({str(tmp_path)!r}), Path({str(model_dir)!r}), {{'a': {{'path': {str(corpus)!r}}}}})"
+    )
+    path = os.pathsep.join([str(Path(__file__).parent), str(REPOSITORY / "scripts")])
+    parts = tmp_path / "out.partial/parts"
+    stopped, patience, left = 0, 1, 0
+    while not (tmp_path / "out").exists():
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}, stderr=subprocess.DEVNULL, stdout=-3
+        )
+        while process.poll() is None and len(list(parts.glob("[!.]*.arrow"))) < patience:
+            time.sleep(0.002)
+        if process.poll() is None:
+            process.send_signal(stop)
+            stopped += 1
+        process.wait()
+        assert len(list(parts.glob("[!.]*.arrow"))) >= left or (tmp_path / "out").exists()
+        left, patience = len(list(parts.glob("[!.]*.arrow"))), patience + 3
+    assert stopped >= 2
+    assert contents_of(tmp_path / "out") == expected
+
+
+def test_a_ray_cluster_gives_the_same_bytes(tmp_path, model_dir, monkeypatch):
+    pytest.importorskip("ray", reason="no Ray: python -m pip install -r requirements_cluster.txt")
+    monkeypatch.setenv("WORKERS", "2")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    corpus = clips_for_training(tmp_path / "a", 150)
+    expected = contents_of(run(tmp_path, model_dir, {"a": {"path": corpus}}))
+    assert contents_of(run(tmp_path, model_dir, {"a": {"path": corpus}}, executor="ray")) == expected
+
+
+def test_a_part_is_made_anew_when_its_recording_text_or_limit_changes(tmp_path, model_dir):
+    corpus = clips_for_training(tmp_path / "a", 3)
+    sources = {"a": {"path": corpus}}
+    parts = []
+
+    def made(**changes) -> int:
+        """Parts that were not there before; a run whose test split is empty leaves its parts."""
+        (corpus / "test.tsv").write_text(HEADER + "S\tnone.wav\tJa.\n", encoding="utf-8")
+        with pytest.raises(UserError, match="nothing left of split test"):
+            run(tmp_path, model_dir, sources, **changes)
+        now = sorted((tmp_path / "out.partial/parts").glob("*.arrow"))
+        new = [part for part in now if part not in parts]
+        parts.extend(new)
+        return len(new)
+
+    assert [made(), made()] == [1, 0]
+    add_clip(corpus, "1.wav", 0.5, seed=7)
+    assert [made(), made()] == [1, 0]
+    (corpus / "train.tsv").write_text(HEADER + "T\t0.wav\tEtwas anderes.\n", encoding="utf-8")
+    assert [made(), made()] == [1, 0]
+    assert [made(min_seconds=0.1), made(min_seconds=0.1)] == [1, 0]
+    assert made(text={"ru": {"lower_case": True}}) == 1
 
 
 def test_shards_are_cut_at_their_size_and_read_in_order(tmp_path, model_dir):
@@ -176,7 +267,7 @@ def test_shards_are_cut_at_their_size_and_read_in_order(tmp_path, model_dir):
             lambda corpus: [path.write_text(HEADER) for path in corpus.glob("*.tsv")],
             "source a: the corpus has no rows",
         ),
-        (lambda corpus: corpus.rename(corpus.with_name("b")), "a: no such corpus"),
+        (lambda corpus: corpus.rename(corpus.with_name("b")), "a: no such file or folder"),
     ],
     ids=["all rejected", "no train", "no rows", "no folder"],
 )
@@ -184,7 +275,7 @@ def test_an_empty_split_is_an_error_and_leaves_nothing(tmp_path, model_dir, spoi
     spoil(make(tmp_path / "a"))
     with pytest.raises(UserError, match=message):
         run(tmp_path, model_dir, {"a": {"path": tmp_path / "a"}})
-    assert not list(tmp_path.glob("out*"))
+    assert_nothing_looks_whole(tmp_path)
 
 
 def test_a_split_by_speaker_that_leaves_one_empty_is_an_error(tmp_path, model_dir):
@@ -210,7 +301,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, model_dir, on_a_full_d
         f"run(Path({str(tmp_path)!r}), Path({str(model_dir)!r}), {{'a': {{'path': {str(tmp_path / 'a')!r}}}}})"
     )
     assert "File too large" in on_a_full_disk(code, limit=1_000_000)
-    assert not list(tmp_path.glob("out*"))
+    assert_nothing_looks_whole(tmp_path)
 
 
 def test_real_recordings_are_all_accounted_for(tmp_path, model_dir):

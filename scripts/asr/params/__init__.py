@@ -4,12 +4,14 @@
 what takes two, there.
 """
 
+from asr.params.corpora import CORPORA
 from asr.params.data import BaseModel, ExtractFeatures, PrepareAudio, SampleSpeech
 from asr.params.exports import ConvertToFaster, Evaluation, Gate, MergeLora
 from asr.params.section import Group, Section
 from asr.params.training import FinetuneWhisper, TrainGermanModel, TrainingSection
 
 __all__ = [
+    "CORPORA",
     "BaseModel",
     "ConvertToFaster",
     "Evaluation",

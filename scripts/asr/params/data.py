@@ -1,14 +1,13 @@
 """The sections of the stages before training: from a grammar or raw corpora to the feature cache, and the base model."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from asr.params.corpora import CorpusSource, Language, SpeakerSplit
 from asr.params.section import Group, Section, Share
-
-Language = Annotated[str, Field(pattern="^[a-z]{2,3}$")]
 
 
 class SampleSpeech(Section):
@@ -77,71 +76,41 @@ class BaseModel(Section):
         return self
 
 
-class Source(Group):
-    """What every corpus of `prepare_audio.sources` has."""
+class Text(Group):
+    """How a language's transcripts are cleaned and checked. What is not said leaves them as they are."""
 
-    language: Language = Field(description="Whisper's code of the language spoken")
-    domain: str = Field(
-        description="what the recordings are about; kept with each utterance, not used for training yet"
+    lower_case: bool = Field(default=False, description="write all in lower case; a model trained so writes so")
+    punctuation: bool = Field(default=True, description="keep punctuation; apostrophes and hyphens inside words stay")
+    simplified: bool = Field(
+        default=False, description="Chinese: traditional characters to simplified ones (OpenCC, t2s)"
     )
-    max_seconds: PositiveFloat = Field(
-        default=30.0, description="longer recordings are rejected; over 30 only for test sets"
+    korean: Literal["keep", "written", "spoken"] = Field(
+        default="keep",
+        description="Korean: of (as written)/(as spoken) keep one, drop KsponSpeech's marks, and compose letters (NFKC)",
     )
-
-
-class CommonVoiceSource(Source):
-    """Common Voice's tarball or unpacked folder, or anything in its layout."""
-
-    corpus: Literal["common_voice"] = Field(description="the reader, a module of asr/corpora/")
-    path: Path = Field(description="the .tar.gz, or a folder that holds clips/ and *.tsv (or <language>/clips, …)")
-    splits: Literal["official", "speaker"] = Field(
-        description="official: train.tsv, dev.tsv, test.tsv as they are; speaker: validated.tsv, split by speaker"
+    scripts: list[str] | None = Field(
+        default=None,
+        description="Unicode scripts of its letters, others are rejected; none given: those known for the language; []: any",
     )
-    empty_text: Literal["reject", "no_speech"] = Field(default="reject", description="what a row without a sentence is")
-
-
-class HuggingFaceSource(Source):
-    """A data set on the Hugging Face Hub, or a folder that `datasets` can load, with official splits."""
-
-    corpus: Literal["hugging_face"] = Field(description="the reader, a module of asr/corpora/")
-    id: str = Field(description="owner/name, or a folder")
-    revision: str = Field(default="main", description="commit hash on the Hub")
-    configuration: str = Field(default="default", description="the data set's configuration")
-    splits: dict[Literal["train", "dev", "test"], str] = Field(
-        description="our split: the data set's split, which may be sliced: train[:1%]"
+    characters_a_second: tuple[NonNegativeFloat, PositiveFloat] = Field(
+        default=(0.2, 40.0), description="fewer or more letters and digits a second of audio are rejected"
     )
-    audio_column: str = Field(default="audio", description="column of the audio")
-    text_column: str = Field(default="text", description="column of the transcript")
-    speaker_column: str = Field(default="", description="column of the speaker; empty: not told")
-
-
-CorpusSource = Annotated[CommonVoiceSource | HuggingFaceSource, Field(discriminator="corpus")]
-
-
-class SpeakerSplit(Group):
-    """How a corpus without official splits is divided: a hash of the speaker decides, so added rows move nobody."""
-
-    seed: NonNegativeInt = Field(description="another seed, another division")
-    dev_share: Share = Field(description="share of the speakers")
-    test_share: Share = Field(description="share of the speakers")
-
-    @pydantic.model_validator(mode="after")
-    def _check(self):
-        if self.dev_share + self.test_share >= 1:
-            raise ValueError(
-                f"dev_share: {self.dev_share:g} and test_share: {self.test_share:g} leave no speaker to train on; "
-                "make them less than 1 together"
-            )
-        return self
 
 
 class PrepareAudio(Section):
     """Raw corpora to checked, deduplicated, split utterances of 16 kHz mono audio."""
 
-    output_dir: Path = Field(description="folder to write: <split>/*.arrow, rejected.jsonl, stats.json")
+    output_dir: Path = Field(
+        description="folder to write: <split>/*.arrow, rejected.jsonl, stats.json, leaks.json, card/"
+    )
     sources: dict[str, CorpusSource] = Field(description="corpora by name", min_length=1)
-    speaker_split: SpeakerSplit | None = Field(default=None, description="for sources with splits: speaker")
-    model_dir: Path = Field(description="the base model's folder; its tokenizer.json counts a transcript's tokens")
+    speaker_split: SpeakerSplit | None = Field(default=None, description="for sources that are divided by speaker")
+    model_dir: Path | None = Field(
+        default=None,
+        description="the base model's folder; its tokenizer.json counts a transcript's tokens; none: Whisper's own "
+        "multilingual vocabulary",
+    )
+    text: dict[Language, Text] = Field(default_factory=dict, description="how transcripts are cleaned, by language")
     min_seconds: NonNegativeFloat = Field(description="shorter recordings are rejected")
     min_peak: Share = Field(
         description="recordings with a transcript whose loudest sample is below this are rejected as silent"
@@ -149,13 +118,22 @@ class PrepareAudio(Section):
     max_tokens: PositiveInt = Field(
         description="transcripts of more text tokens are rejected; Whisper's decoder holds 448 with its own", le=440
     )
+    leaks: list[Literal["speakers", "recordings", "sentences"]] = Field(
+        default=["speakers", "recordings"], description="what train and test must not share; all three are counted"
+    )
     shard_megabytes: PositiveInt = Field(description="size of an Arrow shard")
+    nemo: Literal["none", "files", "tarred"] = Field(
+        default="none", description="write NeMo manifests too, with the recordings as files or in tars"
+    )
+    executor: Literal["local", "ray"] = Field(
+        default="local", description="processes of this machine, or of a Ray cluster (requirements_cluster.txt)"
+    )
 
     @pydantic.model_validator(mode="after")
     def _check(self):
-        unsplit = [name for name, source in self.sources.items() if source.splits == "speaker"]
+        unsplit = [name for name, source in self.sources.items() if source.divided_by_speaker]
         if unsplit and self.speaker_split is None:
-            raise ValueError(f"speaker_split: missing; add it, since {', '.join(unsplit)} has splits: speaker")
+            raise ValueError(f"speaker_split: missing; add it, since {', '.join(unsplit)} is divided by speaker")
         return self
 
 

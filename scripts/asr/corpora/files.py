@@ -1,0 +1,125 @@
+"""Files that the tables and lists of corpora name, and the text files themselves."""
+
+import codecs
+import io
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+from asr.errors import UserError
+
+BYTE_ORDER_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig"}
+
+
+def inside(folder: Path, name: str) -> Path | None:
+    """The file that `name` means, seen from `folder`; None if it lies outside, or is no name at all.
+
+    An absolute path is as good as a relative one while it stays inside. Links are followed: they are the user's own.
+    """
+    if not name or "\0" in name:
+        return None
+    base = Path(os.path.normpath(folder.absolute()))  # of "../corpus", which no file's path would start with
+    path = PurePosixPath(str(base)) / name.replace("\\", "/")
+    parts: list[str] = []
+    for part in path.parts:
+        if part == "..":
+            if len(parts) < 2:
+                return None
+            parts.pop()
+        else:
+            parts.append(part)
+    found = Path(*parts)
+    return found if found.is_relative_to(base) and found != base else None
+
+
+def lacking(file: Path | None) -> str:
+    """Why there is no recording at what `inside` gave, as the reason of a `Rejected`; "" if there is one."""
+    if file is None:
+        return "outside_corpus"
+    try:
+        return "" if file.is_file() else "missing_clip"
+    except OSError:  # a name longer than the file system's, a folder that may not be entered
+        return "unreadable_audio"
+
+
+def exists(path: Path, remedy: str) -> Path:
+    """`path`, or a `UserError` that says that it is not there and what to do (`remedy`: a sentence's end)."""
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder; {remedy}")
+    return path
+
+
+def files_below(folder: Path, wanted: Callable[[str], bool]) -> list[str]:
+    """Names, as seen from `folder`, of the files below it whose own names are wanted, sorted.
+
+    Links to folders are followed, since a corpus may lie on several disks; a folder is visited once.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
+
+    def fail(error: OSError) -> None:
+        raise unreadable(Path(error.filename), error) from error
+
+    names: list[str] = []
+    seen: set[str] = set()
+    for place, folders, files in os.walk(folder, onerror=fail, followlinks=True):
+        if (real := os.path.realpath(place)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        names += [Path(place, file).relative_to(folder).as_posix() for file in files if wanted(file)]
+    return sorted(names)
+
+
+def open_text(path: Path) -> io.TextIOBase:
+    """A text file, decoded as its byte order mark says, else as UTF-8; line ends as they are.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+        encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if start.startswith(mark)), "utf-8")
+        return path.open(encoding=encoding, newline="")
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def text_of(content: bytes, name: str) -> str:
+    """The text of a file's bytes, decoded as `open_text` does.
+
+    Raises:
+        UserError: it is not UTF-8, nor has it a byte order mark.
+    """
+    encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8")
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise not_utf8(name, error) from None
+
+
+def lines_of(path: Path) -> Iterator[str]:
+    """The lines of a text file with their ends.
+
+    Raises:
+        UserError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        with open_text(path) as file:
+            yield from file
+    except UnicodeDecodeError as error:
+        raise not_utf8(path, error) from None
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def not_utf8(name: object, error: UnicodeDecodeError) -> UserError:
+    return UserError(f"{name}: not UTF-8 ({error}); save it as UTF-8")
+
+
+def unreadable(path: Path, error: OSError) -> UserError:
+    reason = error.strerror or error
+    return UserError(f"{path}: cannot be read ({reason}); check its permissions and its disk, or download it again")

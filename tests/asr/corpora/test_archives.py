@@ -1,0 +1,138 @@
+"""A tarball gives what was packed, compressed or not; nothing in it reaches outside of it, and a cut one is noticed."""
+
+import bz2
+import gzip
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from asr.corpora import archives
+from asr.corpora.archives import is_archive, members, members_within
+from asr.errors import UserError
+from asr.recording import Recording
+
+FILES = {"wav/S1/a.wav": b"a" * 700, "wav/S1/A.wav": b"A", "wav/S2/ü 北京.wav": b"", "notes.txt": b"n" * 3000}
+MODES = {"c.tar": "w", "c.tar.gz": "w:gz", "c.tgz": "w:gz", "c.tar.bz2": "w:bz2"}
+
+
+def pack(path: Path, files: dict[str, bytes] = FILES, prefix: str = "") -> Path:
+    with tarfile.open(path, MODES[path.name]) as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(prefix + name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def content_of(recording: Recording) -> bytes:
+    with recording.open() as file:
+        return file.read()
+
+
+def everything(path: Path) -> dict[str, bytes]:
+    items = [(name, content_of(recording)) for name, recording in members(path, lambda _: True)]
+    assert len(dict(items)) == len(items)
+    return dict(items)
+
+
+@pytest.mark.parametrize("name", MODES)
+@pytest.mark.parametrize("prefix", ["", "./"])
+def test_what_was_packed_comes_back_in_its_order(tmp_path, name, prefix):
+    found = everything(pack(tmp_path / name, prefix=prefix))
+    assert list(found.items()) == list(FILES.items())
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_only_the_wanted(tmp_path, name):
+    path = pack(tmp_path / name)
+    assert [member for member, _ in members(path, lambda name: name.endswith("a.wav"))] == ["wav/S1/a.wav"]
+    assert list(members(path, lambda _: False)) == []
+
+
+def test_a_plain_one_gives_places_and_a_compressed_one_bytes(tmp_path):
+    (_, place), *_ = members(pack(tmp_path / "c.tar"), lambda _: True)
+    (_, packed), *_ = members(pack(tmp_path / "c.tar.gz"), lambda _: True)
+    assert (place.source, place.size, place.name) == (tmp_path / "c.tar", 700, "wav/S1/a.wav")
+    assert (packed.source, packed.name) == (FILES["wav/S1/a.wav"], "wav/S1/a.wav")
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_links_devices_and_folders_are_no_members(tmp_path, name):
+    path = tmp_path / name
+    with tarfile.open(path, MODES[name]) as archive:
+        kinds = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE)
+        for number, kind in enumerate(kinds):
+            member = tarfile.TarInfo(f"{number}.wav")
+            member.type, member.linkname = kind, "/etc/passwd"
+            archive.addfile(member)
+        for outside in ("/etc/passwd", "../../etc/passwd"):
+            member = tarfile.TarInfo(outside)
+            member.size = 1
+            archive.addfile(member, io.BytesIO(b"x"))
+    before = sorted(tmp_path.rglob("*"))
+    assert everything(path) == {"/etc/passwd": b"x", "../../etc/passwd": b"x"}  # names are keys, not files
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_what_says_it_is_too_large_is_passed_over(tmp_path, name, monkeypatch):
+    monkeypatch.setattr(archives, "MEMBER_BYTES", 1000)
+    assert list(everything(pack(tmp_path / name))) == list(FILES)[:3]
+
+
+@pytest.mark.parametrize(("name", "end"), [("c.tar", 512), ("c.tar.gz", 30), ("c.tar.bz2", 30)])
+def test_a_cut_one_is_noticed_wherever_the_cut_is(tmp_path, name, end):
+    path = pack(tmp_path / name)
+    content = path.read_bytes()
+    if name == "c.tar":
+        content = content.rstrip(b"\0")
+        content += bytes(-len(content) % 512 + end)  # without all the padding that follows the first block of zeros
+        assert everything(_write(path, content)) == FILES
+    for length in [
+        *range(0, len(content) - end, 64 if name == "c.tar" else 7),
+        len(content) - end,
+    ]:  # the last compressed bytes hold padding
+        with pytest.raises(UserError, match=rf"{name}: not a whole tarball \(.+\); download it again"):
+            everything(_write(path, content[:length]))
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_a_broken_header_is_not_the_end(tmp_path, name):
+    plain = bytearray(pack(tmp_path / "c.tar").read_bytes())
+    plain[512 + 1024 + 3] ^= 1  # in the name of the second member: its checksum is wrong
+    path = tmp_path / name
+    compress = {"c.tar": bytes, "c.tar.bz2": bz2.compress}.get(name, gzip.compress)
+    path.write_bytes(compress(bytes(plain)))
+    with pytest.raises(UserError, match=rf"{name}: not a whole tarball"):
+        everything(path)
+
+
+def test_what_is_no_tarball_is_said(tmp_path):
+    with pytest.raises(UserError, match=r"c.tar: cannot be read \(No such file or directory\); check"):
+        everything(tmp_path / "c.tar")
+    with pytest.raises(UserError, match=r"c.tar: not a whole tarball"):
+        everything(_write(tmp_path / "c.tar", b"no archive" * 100))
+
+
+@pytest.mark.parametrize("outer", ["c.tar", "c.tar.gz"])
+@pytest.mark.parametrize("inner", ["c.tar", "c.tar.gz"])
+def test_one_within_another(tmp_path, outer, inner):
+    (tmp_path / "inner").mkdir()
+    content = pack(tmp_path / "inner" / inner).read_bytes()
+    path = pack(tmp_path / outer, {"S1.tar.gz": content, "S2.tar.gz": content[: len(content) // 3]})
+    (_, whole), (_, cut) = members(path, lambda _: True)
+    assert {name: content_of(recording) for name, recording in members_within(whole, "S1")} == FILES
+    with pytest.raises(UserError, match=r"c.tar.*:S2: not a whole tarball"):
+        list(members_within(cut, f"{path}:S2"))
+
+
+def test_names_of_tarballs():
+    assert all(map(is_archive, ("a.tar", "a.tar.gz", "x/a.tgz", "a.tar.bz2", Path("x/a.tgz"))))
+    assert not any(map(is_archive, ("a", "tar", "a.zip", "a.tar/", "a.tar.xz")))
+
+
+def _write(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
