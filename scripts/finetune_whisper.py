@@ -13,7 +13,7 @@ from asr.params import FinetuneWhisper
 def main(params: FinetuneWhisper) -> None:
     from asr.adapter import add_lora, save_adapter
     from asr.batches import tokens_of
-    from asr.features import FeatureCache
+    from asr.features import open_features
     from asr.labels import Labeler
     from asr.model import allow_short_context, load_whisper
     from asr.paths import run_folder
@@ -21,7 +21,7 @@ def main(params: FinetuneWhisper) -> None:
 
     model, tokenizer, _ = load_whisper(params.model_dir, dtype="float32")
     allow_short_context(model)
-    train_cache = FeatureCache(params.features_dir, "train")
+    train_cache = open_features(params.features_dir, "train", model.config.num_mel_bins)
     rows = tokens_of(train_cache, params.sources, Labeler(tokenizer)) if params.lora.token_rows else []
     adapted = add_lora(model, **params.lora.model_dump() | {"token_rows": rows}, seed=params.seed)
     train(

@@ -13,13 +13,13 @@ from asr.params import MergeLora
 def main(params: MergeLora) -> None:
     from asr.adapter import load_adapter, merge
     from asr.batches import Collator, WindowDataset, evaluation_windows
-    from asr.features import FeatureCache
+    from asr.features import open_features
     from asr.labels import Labeler
     from asr.model import load_whisper, save_whisper
     from asr.paths import output_folder
 
     model, tokenizer, feature_extractor = load_whisper(params.model_dir, dtype="float32")
-    cache = FeatureCache(params.features_dir, "dev")
+    cache = open_features(params.features_dir, "dev", model.config.num_mel_bins)
     dataset = WindowDataset(cache, Labeler(tokenizer))
     sources = sorted(set(cache.utterances["source"][:]))
     examples = [dataset[window] for window in evaluation_windows(cache, sources, limit=4)]

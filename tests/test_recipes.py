@@ -62,11 +62,8 @@ def committed(make_clone, tmp_path_factory) -> Path:
     for name, stage in stages.items():
         metrics = [path for metric in stage.get("metrics", ()) for path in metric]
         for out in map(Path, [*stage["outs"], *metrics]):
-            files = (
-                [out]
-                if out.suffix
-                else [out / "made", *(path for path in wanted if path.suffix and out in path.parents)]
-            )
+            parts = [path if path.suffix else path / "made" for path in wanted if out in path.parents]
+            files = [out] if out.suffix else [out / "made", *parts]
             for file in files:
                 (repository / file).parent.mkdir(parents=True, exist_ok=True)
                 (repository / file).write_text(name)

@@ -86,7 +86,7 @@ def sources_of(cache: FeatureCache, shares: dict[str, float], labeler: Labeler) 
     Raises:
         UserError: a source has no utterance, or an utterance's language is not one of Whisper's.
     """
-    columns = {name: cache.utterances[name][:] for name in ("source", "language", "text", "frames")}
+    columns = {name: cache.utterances[name][:] for name in ("source", "language", "text", "segments", "frames")}
     source, language = np.array(columns["source"]), np.array(columns["language"])
     frames = np.array(columns["frames"])
     tokens = np.zeros(len(cache), dtype=np.int32)
@@ -96,7 +96,10 @@ def sources_of(cache: FeatureCache, shares: dict[str, float], labeler: Labeler) 
         except ValueError as error:
             raise UserError(f"{cache.folder}: {error}") from None
         rows = np.flatnonzero(language == code)
-        tokens[rows] = labeler.count([columns["text"][i] for i in rows], code)
+        parts = [[s["text"] for s in columns["segments"][i]] or [columns["text"][i]] for i in rows]
+        counts = iter(labeler.count([text for texts in parts for text in texts], code))
+        # The plan adds an utterance's two timestamps; every further segment has two of its own.
+        tokens[rows] = [sum(next(counts) for _ in texts) + 2 * (len(texts) - 1) for texts in parts]
     result = []
     for name, share in shares.items():
         rows = np.flatnonzero(source == name)

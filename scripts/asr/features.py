@@ -1,7 +1,7 @@
 """Log-mel spectrograms: computed in batches, kept in one memory-mapped file, composed into the encoder's window.
 
     mels = log_mels(waveforms, mel_filters(model_dir), device)    # each [frames, mels], at its own length
-    cache = FeatureCache(folder, "train")                         # written by `write_features`
+    cache = open_features(folder, "train", mels=80)               # written by `write_features`, or prepare_audio's shards
     window = compose([(cache.log_mel(0), 0), (cache.log_mel(1), 450)], frames=3000)      # [mels, 3000]
 
 Whisper clamps a window's log-mel to its maximum minus 8, so what is kept is the log10 before that clamp, and `compose`
@@ -21,8 +21,9 @@ from datasets.arrow_writer import ArrowWriter
 from transformers import WhisperFeatureExtractor
 from transformers.audio_utils import hertz_to_mel, mel_to_hertz
 
+from asr.audio import decode
 from asr.errors import UserError
-from asr.utterance import columns
+from asr.utterance import columns, load_split
 from asr.whisper_shape import FFT_SAMPLES, HOP_SAMPLES, SAMPLE_RATE, WINDOW_FRAMES, WINDOW_SAMPLES
 
 FLOOR = 1e-10  # mel power below this counts as this
@@ -143,6 +144,47 @@ class FeatureCache:
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
         self._open()
+
+
+class AudioFeatures:
+    """The same of prepare_audio's shards, computed as they are asked for: no cache on disk, more work in every step."""
+
+    def __init__(self, folder: Path, split: str, mels: int):
+        self.folder, self.split, self.mels = Path(folder), split, mels
+        self._open()
+
+    def _open(self) -> None:
+        dataset = load_split(self.folder, self.split)
+        frames = [frames_of(round(seconds * SAMPLE_RATE)) for seconds in dataset["seconds"][:]]
+        self.utterances = dataset.remove_columns("audio").add_column("frames", frames)
+        self._audio = dataset.select_columns("audio")
+        self._filters = WhisperFeatureExtractor(feature_size=self.mels).mel_filters
+
+    def __len__(self) -> int:
+        return len(self._audio)
+
+    def log_mel(self, index: int) -> np.ndarray:
+        """float16 `[frames, mels]`."""
+        waveform = decode(self._audio[index]["audio"])
+        return log_mels([waveform], self._filters, "cpu")[0].astype(np.float16)
+
+    def __getstate__(self) -> dict:
+        return {"folder": self.folder, "split": self.split, "mels": self.mels}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self._open()
+
+
+def open_features(folder: Path, split: str, mels: int) -> FeatureCache | AudioFeatures:
+    """A split's log-mels: extract_features' cache, or, where `folder` is prepare_audio's, computed from its shards.
+
+    Raises:
+        UserError: the split is in neither form there.
+    """
+    if any((Path(folder) / split).glob("[0-9]*.arrow")):
+        return AudioFeatures(folder, split, mels)
+    return FeatureCache(folder, split)
 
 
 def cached_columns() -> datasets.Features:

@@ -94,9 +94,11 @@ def run_folder(stage: str, values: dict, ignored: Collection[str]) -> Path:
 
     So a resume does not mix two experiments, unless the code or the sound of the same utterances has changed meanwhile.
     Of `values`, the stage's parameters, those that are `ignored` do not count; of the model that they name the weights do,
-    of the features the utterances.
+    of the features the utterances, and of audio shards their sizes.
     """
     experiment = {name: value for name, value in values.items() if name not in ignored}
     weights = sorted(path for path in Path(values["model_dir"]).iterdir() if path.suffix in (".safetensors", ".bin"))
-    utterances = sorted(Path(values["features_dir"]).glob("*/utterances.arrow"))
-    return log_dir() / stage / fingerprint(experiment, *weights, *utterances)
+    features = Path(values["features_dir"])
+    utterances = sorted(features.glob("*/utterances.arrow"))
+    shards = {str(shard.relative_to(features)): shard.stat().st_size for shard in features.glob("*/[0-9]*.arrow")}
+    return log_dir() / stage / fingerprint(experiment, *weights, *utterances, *([shards] if shards else []))

@@ -22,7 +22,7 @@ from asr.batches import Collator, WindowDataset, evaluation_windows, sources_of,
 from asr.callbacks import EventFiles, LogLines, on_terminal, save_curves, trackers
 from asr.checkpoints import last_whole_checkpoint, remove_checkpoints
 from asr.errors import UserError
-from asr.features import FeatureCache
+from asr.features import FeatureCache, open_features
 from asr.labels import Labeler
 from asr.loss import training_loss
 from asr.paths import only_writer, output_folder
@@ -116,7 +116,7 @@ def train(
 
     Args:
         model: a Whisper, or a peft model around one; it ends with the best checkpoint's weights.
-        features_dir: what extract_features wrote.
+        features_dir: what extract_features wrote, or prepare_audio.
         run_dir: checkpoints and TensorBoard's events; only this experiment's.
         deliver: writes the trained model into a folder; called in the first process alone.
         output_dir: that folder; the curves are put beside the model.
@@ -127,12 +127,13 @@ def train(
     first = arguments.process_index == 0
     with only_writer(run_dir) if first else nullcontext():
         labeler = Labeler(tokenizer)
-        train_cache = FeatureCache(features_dir, "train")
-        trainer = _trainer(model, labeler, train_cache, FeatureCache(features_dir, "dev"), settings, arguments)
+        whisper = model.get_base_model() if hasattr(model, "get_base_model") else model  # a peft model wraps it
+        mels = whisper.config.num_mel_bins
+        train_cache, dev_cache = (open_features(features_dir, split, mels) for split in ("train", "dev"))
+        trainer = _trainer(model, labeler, train_cache, dev_cache, settings, arguments)
         checkpoint = last_whole_checkpoint(run_dir)
         if checkpoint and first:
             print(f"resuming from {checkpoint}", flush=True)
-        whisper = model.get_base_model() if hasattr(model, "get_base_model") else model  # a peft model wraps it
         vocabulary = _vocabulary(train_cache, labeler, settings, whisper.config.vocab_size)
         weights = {name: getattr(settings, name) for name in ("ctc_weight", "guided_attention_weight")}
         with training_loss(whisper, labeler, **weights, vocabulary=vocabulary):

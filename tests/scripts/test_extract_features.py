@@ -1,5 +1,6 @@
 """The cache holds every utterance at its own length, in order, as Hugging Face's extractor would hear it."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from transformers import WhisperFeatureExtractor
 import extract_features
 from asr.audio import decode, encode_flac
 from asr.errors import UserError
-from asr.features import FeatureCache, compose
+from asr.features import AudioFeatures, FeatureCache, compose, open_features
 from asr.params import ExtractFeatures
 from asr.shards import ShardWriter
 from asr.utterance import Utterance, columns, load_split
@@ -50,6 +51,22 @@ def test_the_cache_composes_to_what_hugging_face_extracts(tmp_path, mels):
         expected = extractor(decode(row["audio"]), sampling_rate=16_000, return_tensors="np").input_features[0]
         composed = compose([(cache.log_mel(index), 0)], 3000)
         assert np.abs(composed - expected).max() <= 2e-3
+
+
+def test_without_a_cache_the_shards_give_the_same(tmp_path):
+    write_split(tmp_path / "audio", "train", LENGTHS)
+    cached = open_features(run(tmp_path), "train", 80)
+    computed = open_features(tmp_path / "audio", "train", 80)
+    assert (type(cached), type(computed)) == (FeatureCache, AudioFeatures)
+    for features in (computed, pickle.loads(pickle.dumps(computed))):
+        assert len(features) == len(cached)
+        assert features.mels == cached.mels
+        assert features.utterances["frames"][:] == cached.utterances["frames"][:]
+        assert features.utterances.column_names == [c for c in cached.utterances.column_names if c != "first_frame"]
+        for index in range(len(cached)):
+            assert features.log_mel(index).dtype == np.float16
+            difference = compose([(features.log_mel(index), 0)], 3000) - compose([(cached.log_mel(index), 0)], 3000)
+            assert np.abs(difference).max() <= 2e-3
 
 
 @pytest.mark.parametrize("batch_seconds", [0.1, 1000])

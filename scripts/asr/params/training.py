@@ -58,7 +58,9 @@ class TrainingSection(Section):
 
     output_dir: Path = Field(description="folder to write")
     model_dir: Path = Field(description="the model to start from")
-    features_dir: Path = Field(description="extract_features' folder")
+    features_dir: Path = Field(
+        description="extract_features' folder, or prepare_audio's: log-mels are then computed anew in every step"
+    )
     sources: dict[str, PositiveFloat] = Field(
         description="sources to train on, with the share of the utterances drawn from each", min_length=1
     )
