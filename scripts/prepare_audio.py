@@ -21,10 +21,13 @@ from pathlib import Path
 from asr.command import run_stage
 from asr.environment import workers
 from asr.errors import UserError
-from asr.params import CORPORA, PrepareAudio
+from asr.params import PrepareAudio
 from asr.paths import output_folder
 from asr.utterance import SPLITS, Rejected, columns
 from asr.whisper_shape import WINDOW_SECONDS
+
+# The corpora that one folder tells all of, and the language they are in unless --language says another.
+GUIDE_LANGUAGES = {"golos": "ru", "common_voice": "ru", "ljspeech": "en", "aishell": "zh"}
 
 PARTS = "parts"  # what slices of the corpora have become; a run that is stopped leaves it for the next
 
@@ -165,12 +168,13 @@ def guide_flags(arguments: list[str]) -> list[str]:
     if not any(argument.split("=")[0] == "--dataset" for argument in arguments):
         return arguments
     parser = argparse.ArgumentParser(allow_abbrev=False)
-    parser.add_argument("--dataset", required=True, choices=[name for name in CORPORA if name in GUIDE_CORPORA])
+    parser.add_argument("--dataset", required=True, choices=sorted(GUIDE_LANGUAGES))
     parser.add_argument("--input", required=True, type=Path)
     parser.add_argument("--output", required=True)
-    parser.add_argument("--language", default="ru")
+    parser.add_argument("--language", default="")
     given, others = parser.parse_known_args(arguments)
-    source = {"corpus": given.dataset, "path": str(given.input), "language": given.language, "domain": given.dataset}
+    language = given.language or GUIDE_LANGUAGES[given.dataset]
+    source = {"corpus": given.dataset, "path": str(given.input), "language": language, "domain": given.dataset}
     if given.dataset != "aishell":
         source["splits"] = "speaker"
     speaker_split = {"seed": 0, "dev_share": 0.05, "test_share": 0.0, "unknown": "by_clip"}
@@ -182,9 +186,6 @@ def guide_flags(arguments: list[str]) -> list[str]:
         "--nemo=files",
         *others,
     ]
-
-
-GUIDE_CORPORA = ("golos", "common_voice", "ljspeech", "aishell")  # those that one folder tells all of
 
 
 def _write_json(path: Path, value: object) -> None:

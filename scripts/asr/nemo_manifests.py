@@ -23,6 +23,9 @@ from asr.utterance import load_split
 TAR_BYTES = 500_000_000  # of recordings; a tar is closed by the one that passes it
 
 
+NEMO_SPLITS = {"dev": "val"}  # what NeMo's examples, and the guides, call it
+
+
 def write_nemo_manifest(shards_dir: Path, split: str, folder: Path, tarred: bool, tar_bytes: int = TAR_BYTES) -> Path:
     """Write a split of `shards_dir` into `folder`; returns the manifest, which is written last.
 
@@ -31,7 +34,11 @@ def write_nemo_manifest(shards_dir: Path, split: str, folder: Path, tarred: bool
     """
     rows = load_split(shards_dir, split)
     folder = Path(folder)
-    manifest = folder / split / "tarred_audio_manifest.json" if tarred else folder / f"{split}_manifest.jsonl"
+    manifest = (
+        folder / split / "tarred_audio_manifest.json"
+        if tarred
+        else folder / f"{NEMO_SPLITS.get(split, split)}_manifest.jsonl"
+    )
     manifest.parent.mkdir(parents=True, exist_ok=True)
     manifest.unlink(missing_ok=True)  # an old one does not describe new recordings
     lines = _tars(rows, manifest.parent, tar_bytes) if tarred else _files(rows, folder, f"audio/{split}")

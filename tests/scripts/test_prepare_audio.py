@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -12,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from every_corpus import SENTENCES, write_one_of_each
 
 import prepare_audio
 from asr.audio import decode
 from asr.errors import UserError
-from asr.params import PrepareAudio
+from asr.params import CORPORA, PrepareAudio
 from asr.utterance import load_split
 from asr.vocabulary import whisper_tokenizer
 
@@ -53,10 +55,13 @@ def make(corpus: Path, **rows: str) -> Path:
 
 
 def run(folder: Path, model_dir: Path, sources: dict, **changes) -> Path:
-    fields = {"corpus": "common_voice", "language": "de", "domain": "d", "splits": "official"}
+    fields = {"language": "de", "domain": "d"}
+    of_common_voice = {"corpus": "common_voice", "splits": "official"}
     values = {
         "output_dir": folder / "out",
-        "sources": {name: fields | source for name, source in sources.items()},
+        "sources": {
+            name: fields | ({} if "corpus" in source else of_common_voice) | source for name, source in sources.items()
+        },
         "speaker_split": {"seed": 0, "dev_share": 0.1, "test_share": 0.1},
         "model_dir": model_dir,
         "min_seconds": 0.3,
@@ -315,3 +320,69 @@ def test_real_recordings_are_all_accounted_for(tmp_path, model_dir):
     assert rejections(out) == {}
     speakers = [set(load_split(out, split)["speaker"][:]) for split in ("train", "dev", "test")]
     assert not (speakers[0] & speakers[1] or speakers[0] & speakers[2] or speakers[1] & speakers[2])
+
+
+@pytest.fixture
+def run_command(tmp_path, monkeypatch, capsys):
+    """Run the script with flags, as a user does, in a folder with the sample's params.yaml."""
+
+    def run(*flags: str) -> tuple[int, str, str]:
+        shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["prepare_audio.py", *flags])
+        status = 0
+        try:
+            runpy.run_path(str(REPOSITORY / "scripts/prepare_audio.py"), run_name="__main__")
+        except SystemExit as ended:
+            status = ended.code
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def test_the_russian_guides_command_keeps_working(tmp_path, run_command):
+    """Its form of Golos: TSV of path and text, no base model, no split; and it reads NeMo manifests afterwards."""
+    lines = ""
+    for number in range(60):
+        add_clip(tmp_path / "golos_raw", f"{number}.wav", 1.0, seed=number)
+        lines += f"clips/{number}.wav\tпривет номер {number}\n"
+    lines += "clips/none.wav\tнет\n"
+    (tmp_path / "golos_raw/train.tsv").write_text(lines, encoding="utf-8")
+    flags = ["--dataset", "golos", "--input", "./golos_raw", "--output", "./golos_prepared"]
+    status, said, errors = run_command(*flags)
+    assert status in (0, None), errors
+    out = tmp_path / "golos_prepared"
+    manifests = {name: (out / f"{name}_manifest.jsonl").read_text(encoding="utf-8") for name in ("train", "val")}
+    rows = [json.loads(line) for text in manifests.values() for line in text.splitlines()]
+    assert len(rows) == 60
+    assert manifests["val"]
+    for row in rows:
+        assert row["text"].startswith("привет номер ")
+        assert soundfile.info(out / row["audio_filepath"]).samplerate == 16_000
+        assert row["duration"] == pytest.approx(1.0)
+    assert rejections(out) == {"golos/clips/none.wav": "missing_clip"}
+    assert "1 missing_clip" in said
+
+
+def test_a_flag_that_is_none_is_said(run_command):
+    status, _, errors = run_command("--dataset", "golos", "--input", "./nowhere", "--output", "./out")
+    assert status == 1
+    assert "nowhere: no such file or folder" in errors
+
+
+def test_every_reader_goes_all_the_way(tmp_path, model_dir):
+    """One small corpus a reader, of the same sentences: every row is accounted for, and every text arrives."""
+    sources = write_one_of_each(tmp_path)
+    everything = {"seed": 0, "dev_share": 0.0, "test_share": 0.0, "unknown": "by_clip"}
+    assert {source["corpus"] for source in sources.values()} == set(CORPORA) - {"hugging_face"}
+    out = run(tmp_path, model_dir, sources, max_tokens=440, leaks=[], speaker_split=everything)
+    stats = json.loads((out / "stats.json").read_text())
+    assert_sums(out)
+    for name in sources:
+        assert sum(cell["kept"] for cell in stats[name].values()) == 3, name
+        assert sum(cell["in"] for cell in stats[name].values()) == 3, name
+    rows = [row for split in ("train", "dev", "test") if (out / split).is_dir() for row in load_split(out, split)]
+    texts = {(row["source"], row["text"]) for row in rows}
+    joined = {("aishell", text.replace(" ", "")) for text in SENTENCES}  # its words are written apart
+    assert texts == joined | {(name, text) for name in sources if name != "aishell" for text in SENTENCES}
+    assert all(abs(row["seconds"] - 1.0) < 0.1 for row in rows)
