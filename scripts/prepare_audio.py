@@ -37,6 +37,8 @@ def main(params: PrepareAudio) -> None:
     from asr.slices import prepare_slice, slices_of
 
     with output_folder(params.output_dir, unfinished=PARTS) as folder:
+        for left in (folder / PARTS).glob(".*"):  # of writes that were cut off
+            left.unlink()
         checks = checks_of(params, folder / PARTS)
         corpora = open_corpora(params)
         slices = (
@@ -98,6 +100,8 @@ def open_corpora(params: PrepareAudio) -> dict:
     corpora = {}
     for name, source in params.sources.items():
         fields = source.model_dump(exclude={"max_seconds", "empty_text", "licence"})
+        if "path" in fields:
+            fields["path"] = source.path.absolute()  # a worker on another machine has another working folder
         fields["speakers"] = source.speakers or (source.corpus if source.speakers_are_global else name)
         window = min(source.max_seconds, WINDOW_SECONDS)
         longest = {"train": window, "dev": window, "test": source.max_seconds}

@@ -2,7 +2,8 @@
 
 errors, environment, paths, progress                      where a stage reads and writes, and what it shows meanwhile
 params/, params_file, command, launch, monitor            how a stage starts
-whisper_shape, recording, utterance, text, audio, labels  what passes from stage to stage
+whisper_shape, recording, utterance, text, labels         what passes from stage to stage
+truncation, audio                                         recordings of any kind, decoded
 sentences, espeak, synthesis                              a corpus from nothing
 corpora/, cuts, checks, slices, pool, cluster             from a corpus's own form to checked utterances
 duplicates, tally, leaks, shards, card/, nemo_manifests   from checked utterances to a data set

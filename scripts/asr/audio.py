@@ -9,6 +9,7 @@ soundfile reads WAV, FLAC, OGG, Opus and MP3; PyAV (FFmpeg's libraries) reads wh
 
 import io
 import math
+import re
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,12 +18,14 @@ import soundfile
 import soxr
 
 from asr.recording import Recording
+from asr.truncation import missing_end
 from asr.whisper_shape import SAMPLE_RATE
 
 LOWEST_RATE = 1_000  # Hz; a header that says less is broken, and resampling would fill the memory
 # An MP3's header counts the encoder's delay and padding, up to 1,290 samples in 400 clips of Common Voice; lists round.
 SLACK_SAMPLES = 4 * 1152
 SLACK_SECONDS = 0.5
+STRAY_BYTES = 4_096  # after a WAV's sound: what some recorders leave there
 PREROLL_SECONDS = 1.0  # decoded before a stretch: a codec's first frames after a jump are not right yet
 
 
@@ -91,7 +94,7 @@ def _with_soundfile(
         rate = file.samplerate
         if rate < LOWEST_RATE:
             raise CorruptAudio(f"a rate of {rate} Hz")
-        if file.format.startswith(("WAV", "RF64")) and (lie := _lie_of_wav(file.extra_info)):
+        if lie := _lie_of_header(file.extra_info):
             raise CorruptAudio(lie)
         first, last = _stretch(start, end, file.frames, rate)
         if (last - first) / rate > longest:
@@ -99,26 +102,30 @@ def _with_soundfile(
         if first:
             file.seek(first)
         samples = file.read(last - first, dtype="float32", always_2d=True)
+        form = file.format
     if len(samples) + SLACK_SAMPLES < last - first:
         raise CorruptAudio(f"truncated: {len(samples) / rate:.2f} s of {(last - first) / rate:.2f} s")
+    if end is None and form in ("MP3", "OGG"):
+        whole = content.read_bytes() if isinstance(content, Path) else content.getbuffer().tobytes()
+        if missing := missing_end(whole, form):
+            raise CorruptAudio(f"truncated: {missing}")
     return samples, rate
 
 
-def _lie_of_wav(log: str) -> str:
-    """How a WAV's header contradicts its bytes, by libsndfile's log; libsndfile itself reads what it can in silence.
+def _lie_of_header(log: str) -> str:
+    """How a header contradicts a file's bytes, by libsndfile's log; libsndfile itself reads what it can in silence.
 
     A recorder that writes into a pipe cannot know the length and claims the highest: that is no lie.
     """
-    figures = {key.strip(): rest for key, _, rest in (line.partition(":") for line in log.splitlines())}
-    claimed, _, found = figures.get("data", "").partition("(should be")
-    if not claimed.strip().isdigit():
-        return ""
-    claimed = int(claimed)
-    if found and claimed < 2**31 - 2**16:
-        return f"its header says {claimed} bytes, there are {int(found.strip(' )'))}"
-    length = figures.get("Length", "").strip()
-    if "Unknown chunk marker" in log and length.isdigit() and int(length) > 1.5 * claimed + 1024:
-        return f"its header says {claimed} bytes, but more sound follows: the file has {length}"
+    length = re.search(r"^Length *: *(\d+)", log, re.MULTILINE)
+    for chunk, claimed, found in re.findall(
+        r"^ *(data|SSND|Data Size) *: *(\d+)(?: \(should be (\d+)\))?", log, re.MULTILINE
+    ):
+        if found and int(found) < int(claimed) < 2**31 - 2**16:
+            return f"its header says {claimed} bytes, there are {found}"
+        unknown = "Unknown chunk marker" in log and length
+        if chunk == "data" and unknown and int(length[1]) > int(claimed) + STRAY_BYTES:
+            return f"its header says {claimed} bytes, but more sound follows: the file has {length[1]}"
     return ""
 
 
@@ -168,7 +175,7 @@ def _planes(container, stream, rate: int, start: float, end: float | None, longe
     planes, begins, held = [], None, 0
     for frame in container.decode(stream):
         if begins is None:
-            begins = frame.time or 0.0 if start else 0.0
+            begins = max(frame.time or 0.0, 0.0)
         planes += [out.to_ndarray() for out in resampler.resample(frame)]  # [channels, samples]
         held += frame.samples
         if begins + held / rate > (end or math.inf) + SLACK_SECONDS:
@@ -176,7 +183,15 @@ def _planes(container, stream, rate: int, start: float, end: float | None, longe
         if begins + held / rate - start > longest + SLACK_SECONDS:
             raise TooLong(float(container.duration or 0) / av.time_base or held / rate)
     planes += [out.to_ndarray() for out in resampler.resample(None)] if planes else []
-    samples = np.concatenate(planes, axis=1).T if planes else np.zeros((0, 1), np.float32)
+    if not planes:
+        return start, np.zeros((0, 1), np.float32)
+    samples = np.concatenate(planes, axis=1).T
+    claimed = float(container.duration or 0) / av.time_base
+    if end is None and claimed - (begins + len(samples) / rate) > max(SLACK_SECONDS, 0.02 * claimed):
+        raise CorruptAudio(f"truncated: {begins + len(samples) / rate:.2f} s of {claimed:.2f} s")
+    if begins > start:  # the sound begins later than the picture
+        silence = np.zeros((round((begins - start) * rate), samples.shape[1]), np.float32)
+        begins, samples = start, np.concatenate([silence, samples])
     if end is None and not start and len(samples) / rate > longest:
         raise TooLong(len(samples) / rate)
-    return begins or 0.0, samples
+    return begins, samples

@@ -18,10 +18,12 @@ from tokenizers import Tokenizer
 from asr.audio import SLACK_SECONDS, CorruptAudio, TooLong, decode, encode_flac
 from asr.cuts import OVERLAP_SECONDS, join, reject
 from asr.labels import plain_tokenizer, spoken
+from asr.recording import Recording
 from asr.text import TextRules, clean, foreign_characters, spoken_characters
 from asr.utterance import Rejected, Segment, Utterance
 from asr.whisper_shape import SAMPLE_RATE, WINDOW_SECONDS
 
+ORIGINAL_BYTES = 200_000  # of a recording that cannot be decoded: what the card of the data may hold
 Problem = tuple[str, str] | None  # reason and detail
 
 
@@ -40,19 +42,20 @@ class Checks:
     def prepare(self, item: Utterance | Rejected) -> Utterance | Rejected:
         """The utterance with FLAC bytes, its length and a clean text, or the first check that it fails.
 
-        A rejected one has FLAC too where it could be decoded. What a reader has rejected stays as it is.
+        A rejected one has FLAC too where it could be decoded, else its own bytes unless they are many. What a reader has
+        rejected stays as it is.
         """
         if isinstance(item, Rejected):
-            return replace(item, audio=b"")
+            return replace(item, audio=_original(item.audio))
         utterance = self._cleaned(item)
         problem = self._problem_of_text(item, utterance)
         waveform, unusable = self._waveform(item)
-        audio = b"" if waveform is None else encode_flac(waveform)
+        audio = _original(item.audio) if waveform is None else encode_flac(waveform)
         problem = problem or unusable or self._problem_of_sound(utterance, waveform)
         if problem:
             return reject(replace(utterance, audio=audio), *problem)
         seconds = len(waveform) / SAMPLE_RATE
-        segments = tuple(replace(segment, end=min(segment.end, seconds)) for segment in utterance.segments)
+        segments = tuple(replace(s, end=min(s.end, seconds)) for s in utterance.segments)
         return replace(utterance, audio=audio, seconds=seconds, segments=segments)
 
     def tokens(self, text: str, language: str) -> int:
@@ -119,6 +122,8 @@ class Checks:
             return "truncated", f"{seconds:.2f} s of the {claimed:.2f} s that the corpus says"
         if utterance.segments and utterance.segments[-1].end > seconds + SLACK_SECONDS:
             return "bad_segments", f"a segment ends at {utterance.segments[-1].end:.2f} s of {seconds:.2f} s"
+        if utterance.segments and utterance.segments[-1].start >= seconds:
+            return "bad_segments", f"a segment begins at {utterance.segments[-1].start:.2f} s of {seconds:.2f} s"
         peak = float(np.abs(waveform).max())
         if text and peak < self.min_peak:
             return "silent", f"loudest sample {peak:.6f}, at least {self.min_peak}"
@@ -127,6 +132,19 @@ class Checks:
         if text and not low <= pace <= high:
             return "characters_a_second", f"{pace:.1f}, not from {low:g} to {high:g}: {text[:80]}"
         return None
+
+
+def _original(audio: Recording | bytes) -> bytes:
+    """The bytes of what cannot be decoded, for a person to look into; b"" if they are many, or not to be had."""
+    if not isinstance(audio, Recording):
+        return audio
+    try:
+        content = audio.open()
+        if isinstance(content, Path):
+            return content.read_bytes() if content.stat().st_size <= ORIGINAL_BYTES else b""
+        return content.getvalue() if len(content.getbuffer()) <= ORIGINAL_BYTES else b""
+    except (OSError, ValueError):
+        return b""
 
 
 @lru_cache(maxsize=1)  # of the process: a `Checks` is pickled with each task

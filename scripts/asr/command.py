@@ -44,6 +44,9 @@ def run_stage(section: type[S], main: Callable[[S], None], translate: Callable[[
     load_environment()
     try:
         main(parse(section, translate(sys.argv[1:])))
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where it can", file=sys.stderr, flush=True)
+        sys.exit(130)
     except Exception as error:
         if (full := full_disk(error)) is not None:
             _fail(

@@ -29,21 +29,26 @@ def output_folder(path: Path, unfinished: str = "") -> Iterator[Path]:
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
     with only_writer(partial):
+        outdated = path.with_name(path.name + ".outdated")
+        shutil.rmtree(outdated, ignore_errors=True)
         try:
             _clear(partial, but=unfinished)
             if unfinished:
                 (partial / unfinished).mkdir(exist_ok=True)
             yield partial
-            if unfinished:
-                shutil.rmtree(partial / unfinished)
         except BaseException:
             with suppress(OSError):
                 _clear(partial, but=unfinished)
                 partial.rmdir()
             raise
+        outdated.mkdir()
+        # Renamed before anything is removed, so that a run that is killed here leaves either the old or the new one.
+        if unfinished:
+            (partial / unfinished).rename(outdated / unfinished)
         if path.exists():
-            shutil.rmtree(path)
+            path.rename(outdated / f"{path.name}.old")
         partial.rename(path)
+        shutil.rmtree(outdated)
 
 
 def _clear(folder: Path, but: str = "") -> None:

@@ -6,12 +6,14 @@
 The function is pickled with each task. asr.cluster does the same on many machines.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import TypeVar
 
 from asr.errors import UserError
@@ -37,7 +39,7 @@ def in_order(function: Callable[[T], R], items: Iterable[T], processes: int, tas
             yield from _run(function, task)
         return
     # spawn: a forked child would inherit the locks of this process's threads
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_watch_parent) as pool:
         waiting = deque()
         try:
             for task in tasks:
@@ -53,6 +55,16 @@ def in_order(function: Callable[[T], R], items: Iterable[T], processes: int, tas
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _watch_parent() -> None:
+    """A worker whose parent is killed would wait for ever."""
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent_process().join()
+    os._exit(1)
 
 
 def _run(function: Callable[[T], R], task: list[T]) -> list[R]:

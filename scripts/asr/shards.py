@@ -6,6 +6,7 @@ import datasets
 from datasets.arrow_writer import ArrowWriter
 
 BATCH_ROWS = 100  # rows a record batch: what one random access maps
+BATCH_BYTES = 32_000_000  # of audio in one, which is held until it is full
 
 
 class ShardWriter:
@@ -17,7 +18,7 @@ class ShardWriter:
 
     def __init__(self, folder: Path, features: datasets.Features, shard_bytes: int):
         self.folder, self.features, self.shard_bytes = folder, features, shard_bytes
-        self.shards = self.bytes = 0
+        self.shards = self.bytes = self.held = 0
         self.writer = self.file = None
 
     def write(self, row: dict) -> None:
@@ -29,6 +30,10 @@ class ShardWriter:
             self.shards, self.bytes = self.shards + 1, 0
         self.writer.write(row)
         self.bytes += len(row["audio"])
+        self.held += len(row["audio"])
+        if self.held >= BATCH_BYTES:
+            self.writer.write_examples_on_file()
+            self.held = 0
 
     def close(self) -> None:
         if self.writer is not None:

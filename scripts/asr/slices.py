@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
@@ -93,8 +94,14 @@ def prepare_slice(slice: Slice, checks: Checks, folder: Path) -> Part:
     with pa.ipc.new_stream(buffer, PART) as stream:
         stream.write_table(pa.Table.from_pylist(rows, PART))
     unfinished = folder / f".{path.stem}.{os.getpid()}"
-    unfinished.write_bytes(buffer.getvalue())
-    unfinished.rename(path)
+    try:
+        with unfinished.open("wb") as file:
+            file.write(buffer.getvalue())
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut can leave the name without the bytes
+        unfinished.rename(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
     return Part(path, len(rows))
 
 
@@ -129,7 +136,20 @@ def _tokenizer_digest(file: Path) -> str:
 
 @cache
 def _code() -> str:
-    """A hash of the modules that decide what becomes of a row."""
-    names = ("audio", "checks", "cuts", "labels", "recording", "slices", "text", "utterance", "whisper_shape")
-    files = [Path(__file__).with_name(f"{name}.py") for name in names]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    """A hash of the modules and the versions of the libraries that decide what becomes of a row."""
+    names = [
+        "audio",
+        "checks",
+        "cuts",
+        "labels",
+        "recording",
+        "slices",
+        "text",
+        "truncation",
+        "utterance",
+        "whisper_shape",
+    ]
+    files = [Path(__file__).with_name(f"{name}.py").read_bytes() for name in names]
+    libraries = ("soundfile", "soxr", "av", "tokenizers", "regex", "OpenCC", "numpy", "pyarrow")
+    versions = [version(library).encode() for library in libraries]
+    return hashlib.sha256(b"\0".join([*files, *versions])).hexdigest()

@@ -118,6 +118,7 @@ def test_a_path_is_read_like_its_bytes(tmp_path: Path):
         (with_rate(1), "a rate of 1 Hz"),
         (with_rate(2**31 - 1), "no samples: 8000 at 2147483647 Hz"),
         (claiming(100_000), "its header says 100000 bytes, there are 32000"),
+        (claiming(20_000), "its header says 20000 bytes, but more sound follows"),
         (claiming(10), "its header says 10 bytes, but more sound follows"),
         (written(tone(16_000), 16_000, "WAV")[:9000], "its header says 16000 bytes, there are 8956"),
         (written(np.random.default_rng(0).uniform(-1, 1, 48_000), 16_000, "FLAC")[:50_000], "lost sync"),
@@ -134,6 +135,7 @@ def test_a_path_is_read_like_its_bytes(tmp_path: Path):
         "low rate",
         "high rate",
         "long lie",
+        "half a lie",
         "short lie",
         "cut wav",
         "cut flac",
@@ -153,6 +155,44 @@ def test_an_mp3_called_wav_is_what_its_bytes_say(tmp_path):
     content = written(tone(48_000), 48_000, "MP3")
     (tmp_path / "a.wav").write_bytes(content)
     np.testing.assert_array_equal(decode(tmp_path / "a.wav"), decode(content))
+
+
+@pytest.mark.parametrize("form", ["webm", "matroska"])
+def test_a_container_that_ends_before_its_header_says(form):
+    content = by_av(tone(48_000, 10.0), 48_000, form, "libopus")
+    assert abs(len(decode(content)) - 160_000) < 1_000
+    with pytest.raises(CorruptAudio, match=r"truncated|PyAV"):
+        decode(content[: len(content) // 2])
+
+
+def test_sound_that_begins_late_begins_late():
+    """A picture may be there first: times of subtitles count from it."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as output:
+        stream = output.add_stream("flac", rate=16_000)
+        stream.layout, stream.format = "mono", "s16"
+        samples = (tone(16_000, 3.0) * 32767).astype(np.int16)
+        for start in range(0, len(samples), 1600):
+            frame = av.AudioFrame.from_ndarray(samples[None, start : start + 1600], "s16", "mono")
+            frame.rate, frame.pts = 16_000, start + 24_000
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    whole = decode(buffer.getvalue())
+    assert abs(len(whole) - 72_000) < 100
+    assert np.abs(whole[:23_000]).max() < 0.01 < np.abs(whole[25_000:]).max()
+    for start, end in ((0.0, 4.0), (0.5, 4.0), (1.2, 4.0), (2.5, 4.0)):
+        stretch = decode(Recording(buffer.getvalue(), start=start, end=end))
+        expected = whole[round(16_000 * start) : round(16_000 * end)]
+        assert len(stretch) == len(expected)
+        assert np.abs(stretch - expected)[50:-50].max() < 0.02
+
+
+@pytest.mark.parametrize(("form", "subtype"), [("AIFF", "PCM_16"), ("AU", "PCM_16"), ("WAV", "PCM_24")])
+def test_a_header_that_claims_more_than_there_is(form, subtype):
+    content = written(tone(16_000, 2.0), 16_000, form, subtype)
+    assert len(decode(content)) == 32_000
+    with pytest.raises(CorruptAudio):
+        decode(content[: len(content) // 2])
 
 
 def test_a_truncated_mp3_whose_header_counts_its_frames_is_noticed():

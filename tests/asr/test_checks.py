@@ -68,12 +68,13 @@ def test_each_check_has_its_reason(checks, reason):
     assert isinstance(rejected, Rejected)
     assert (rejected.id, rejected.source, rejected.split, rejected.reason) == ("a/1", "a", "train", reason)
     assert rejected.detail
-    assert bool(rejected.audio) == (reason not in ("unreadable_audio", "too_long"))  # to listen to
+    # To listen to: what could be decoded, else the bytes as they are, unless they are many.
+    assert rejected.audio[:4] == {"unreadable_audio": b"RIFF", "too_long": b""}.get(reason, b"fLaC")
 
 
 def test_what_a_reader_has_rejected_stays(checks):
     rejected = Rejected("a/1", "a", "train", "", "missing_clip", "no file", Recording(b"x"))
-    assert checks.prepare(rejected) == replace(rejected, audio=b"")
+    assert checks.prepare(rejected) == replace(rejected, audio=b"x")
 
 
 def test_nobody_speaks_only_where_that_is_meant(checks):
@@ -98,6 +99,11 @@ def test_segments_are_kept_cleaned_and_inside_the_sound(checks):
     assert prepared.text == "Grün ist es."
     late = replace(GOOD, segments=(Segment(0.0, 2.6, "Grün ist es."),))
     assert checks.prepare(late).detail == "a segment ends at 2.60 s of 2.00 s"
+
+
+def test_no_segment_is_left_without_sound(checks):
+    segments = (Segment(0.0, 1.0, "Grün"), Segment(2.1, 2.4, "ist es."))
+    assert checks.prepare(replace(GOOD, segments=segments)).detail == "a segment begins at 2.10 s of 2.00 s"
 
 
 def test_small_overlaps_are_times_set_by_hand(checks):

@@ -22,6 +22,13 @@ def test_a_repetition_is_rejected():
         assert seen.check(rejected) is rejected
 
 
+def test_one_silence_is_like_another():
+    seen = Seen()
+    for number in range(2):
+        silence = replace(FIRST, id=f"a/{number}", text="")
+        assert seen.check(silence) is silence
+
+
 def test_what_is_rejected_blocks_nothing_and_another_source_is_another():
     seen = Seen()
     assert seen.check(FIRST) is FIRST

@@ -33,6 +33,7 @@ def test_clean_is_idempotent_and_nfc(text):
     ("language", "rules", "raw", "cleaned"),
     [
         ("de", {}, "soft\u00adhyphen und null\u200bbreit\ufeff", "softhyphen und nullbreit"),
+        ("de", {}, "a\x00b\x07 \u202ec\n", "ab c"),
         ("de", {"lower_case": True}, "Straße, ÄÖÜ", "straße, äöü"),
         ("tr", {"lower_case": True}, "İstanbul", unicodedata.normalize("NFC", "İstanbul".lower())),
         ("de", {"punctuation": False}, "„Geht's“ – ja-nein, 3 % und 5 €!", "Geht's ja-nein 3 und 5 €"),

@@ -88,6 +88,7 @@ def _walk(corpus: Corpus, speaker_hash: SpeakerHash, longest: Mapping[str, float
     rows = 0
     for item in corpus.utterances:
         rows += 1
+        item = _printable(item)
         if not item.split:
             item = replace(item, split=speaker_hash.split_of(item.speaker, item.id))
         if isinstance(item, Rejected):
@@ -95,6 +96,17 @@ def _walk(corpus: Corpus, speaker_hash: SpeakerHash, longest: Mapping[str, float
         else:
             yield from cut(item, longest[item.split])
     assert rows == corpus.rows or not corpus.exact, f"{rows} rows instead of {corpus.rows}"
+
+
+def _printable(item: Utterance | Rejected) -> Utterance | Rejected:
+    """Names of files need not be UTF-8, but columns must be: "gr\\xfcn.wav"."""
+    mended = {}
+    for name, value in vars(item).items():
+        if isinstance(value, str) and not value.isascii():
+            printable = value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            if printable != value:
+                mended[name] = printable
+    return replace(item, **mended) if mended else item
 
 
 def splits_in_order(splits: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -18,8 +18,10 @@ from asr.corpora.files import unreadable
 from asr.errors import UserError
 from asr.recording import Recording
 
-# A member that says it is larger is passed over: a few compressed kilobytes can claim to be a terabyte.
-MEMBER_BYTES = 1_000_000_000
+# A member of a compressed tarball that says it is larger is passed over: a few kilobytes can become a terabyte. It has to
+# be held; what lies in a plain one is not.
+MEMBER_BYTES = 200_000_000
+HEADER_BYTES = 1_000_000  # of a long name, or of what pax says of a member
 BROKEN = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2")
 COMPRESSIONS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open}  # by the first two bytes
@@ -44,7 +46,7 @@ def members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Re
             with tarfile.open(fileobj=file, mode=mode, tarinfo=_Header) as archive:
                 for member in archive:
                     name = member_name(member)
-                    if member.isfile() and member.size <= MEMBER_BYTES and wanted(name):
+                    if member.isfile() and (not decompress or member.size <= MEMBER_BYTES) and wanted(name):
                         if decompress:
                             yield name, Recording(archive.extractfile(member).read(), name=name)
                         else:
@@ -91,6 +93,17 @@ class _Header(tarfile.TarInfo):
             return super().fromtarfile(archive)
         except (tarfile.InvalidHeaderError, tarfile.EmptyHeaderError, tarfile.TruncatedHeaderError) as error:
             raise tarfile.ReadError(f"no header and no end mark at byte {archive.offset}: {error}") from None
+
+    def _proc_gnulong(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        return self._bounded(super()._proc_gnulong, archive)
+
+    def _proc_pax(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        return self._bounded(super()._proc_pax, archive)
+
+    def _bounded(self, read: Callable, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.size > HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {self.size} bytes")
+        return read(archive)
 
 
 def _whole(member: tarfile.TarInfo, path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import pydantic
+import regex
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from asr.params.corpora import CorpusSource, Language, SpeakerSplit
@@ -95,6 +96,20 @@ class Text(Group):
     characters_a_second: tuple[NonNegativeFloat, PositiveFloat] = Field(
         default=(0.2, 40.0), description="fewer or more letters and digits a second of audio are rejected"
     )
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        for script in self.scripts or ():
+            try:
+                regex.compile(rf"\p{{Script={script}}}")
+            except regex.error:
+                raise ValueError(
+                    f"scripts: Unicode has no script {script}; such as Latin, Cyrillic, Hangul, Han"
+                ) from None
+        low, high = self.characters_a_second
+        if low >= high:
+            raise ValueError(f"characters_a_second: {low:g} is not below {high:g}")
+        return self
 
 
 class PrepareAudio(Section):
