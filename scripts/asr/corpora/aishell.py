@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from asr.corpora import Corpus
 from asr.corpora.archives import is_archive, members, members_within
-from asr.corpora.files import exists, files_below, lines_of, text_of
+from asr.corpora.files import exists, files_below, lines_of, printable, text_of
 from asr.errors import UserError
 from asr.recording import Recording
 from asr.utterance import Rejected, Utterance
@@ -67,7 +67,7 @@ class _Reader:
             id, *words = line.split() or [""]
             if id in self.texts:
                 self.repeated.append((id, number))
-            elif id:
+            elif id and printable(line) == line:  # else its recording has no text that can be read
                 self.texts[id] = "".join(words), number
         self.lines = len(self.texts) + len(self.repeated)
 

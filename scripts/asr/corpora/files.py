@@ -74,7 +74,7 @@ def files_below(folder: Path, wanted: Callable[[str], bool]) -> list[str]:
 
 
 def open_text(path: Path) -> io.TextIOBase:
-    """A text file, decoded as its byte order mark says, else as UTF-8; line ends as they are.
+    """A text file, decoded as its byte order mark says, else as UTF-8; line ends as they are, other bytes as surrogates.
 
     Raises:
         UserError: it cannot be read.
@@ -83,7 +83,7 @@ def open_text(path: Path) -> io.TextIOBase:
         with path.open("rb") as file:
             start = file.read(4)
         encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if start.startswith(mark)), "utf-8")
-        return path.open(encoding=encoding, newline="")
+        return path.open(encoding=encoding, errors="surrogateescape", newline="")
     except OSError as error:
         raise unreadable(path, error) from error
 
@@ -102,18 +102,26 @@ def text_of(content: bytes, name: str) -> str:
 
 
 def lines_of(path: Path) -> Iterator[str]:
-    """The lines of a text file with their ends.
+    """The lines of a text file with their ends; surrogates stand for bytes that are not UTF-8, see `printable`.
 
     Raises:
-        UserError: it cannot be read, or is not UTF-8.
+        UserError: it cannot be read, or its first line is not UTF-8.
     """
     try:
         with open_text(path) as file:
+            if first := file.readline():
+                first.encode("utf-8", "surrogateescape").decode()
+                yield first
             yield from file
     except UnicodeDecodeError as error:
         raise not_utf8(path, error) from None
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def printable(text: str) -> str:
+    """Text of `lines_of`, the same if all of it was UTF-8; else with � for what was not."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def not_utf8(name: object, error: UnicodeDecodeError) -> UserError:

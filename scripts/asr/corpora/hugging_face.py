@@ -18,7 +18,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.constants import HF_HUB_CACHE
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
 
-from asr.corpora import BY_SPEAKER, Corpus, splits_in_order
+from asr.corpora import BY_SPEAKER, Corpus, entries, splits_in_order
 from asr.corpora.files import inside, lacking
 from asr.errors import UserError
 from asr.recording import Recording
@@ -51,7 +51,8 @@ def read(
         revision: a commit, or a branch or tag, whose commit is printed.
         splits: our split, or "speaker": the data set's, which may be sliced ("train[:1%]") unless it is streamed.
         streaming: read the files as they come; `rows` is then what the data set's card says, or 0.
-        speaker_column, language_column, source_column: "" where the data set does not tell.
+        speaker_column, language_column, source_column: "" where the data set does not tell. A language may be Whisper's
+            code, a locale or an English name.
 
     Raises:
         UserError: the Hub cannot be reached, or there is no such data set, configuration, split or column.
@@ -83,10 +84,14 @@ def read(
                 )
                 whose = {"id": f"{source}/{prefix}/{number}", "source": source, "split": split}
                 whose["speaker"] = f"{speakers}/{speaker}" if speaker else ""
-                found = _recording(row[audio_column], folders, whose["id"])
+                try:
+                    spoken = entries.language({language_column: spoken}, (language_column,), language)
+                    found = _recording(row[audio_column], folders, whose["id"])
+                except entries.Malformed as error:
+                    found = "malformed_row", str(error)
                 if isinstance(found, Recording):
                     text = _said(row[text_column], features[text_column])
-                    said = {"text": text, "language": spoken or language, "domain": domain, "origin": origin}
+                    said = {"text": text, "language": spoken, "domain": domain, "origin": origin}
                     yield Utterance(**whose, audio=found, **said)
                 else:
                     yield Rejected(**whose, reason=found[0], detail=f"{where.format(theirs)}, row {number}: {found[1]}")

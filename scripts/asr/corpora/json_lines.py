@@ -7,14 +7,14 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from asr.corpora.files import lines_of
+from asr.corpora.files import lines_of, printable
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, dict | str]]:
     """Each line's place and object; in place of the object what is wrong with a line that holds none.
 
     Raises:
-        UserError: the file cannot be read, or is not UTF-8.
+        UserError: the file cannot be read, or its first line is not UTF-8.
     """
     return parse_json_lines(lines_of(path), str(path))
 
@@ -25,6 +25,9 @@ def parse_json_lines(lines: Iterable[str], name: str) -> Iterator[tuple[str, dic
         if not line.strip():
             continue
         where = f"{name}:{number}"
+        if (clean := printable(line)) != line:
+            yield where, f"not UTF-8, but {clean.strip()[:80]}"
+            continue
         try:
             entry = json.loads(line)
         except (ValueError, RecursionError) as error:

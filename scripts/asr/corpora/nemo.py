@@ -44,7 +44,7 @@ def read(
         tars: of a tarred set, by the same keys: a pattern of its tars, seen from `path`.
 
     Raises:
-        UserError: no such manifest, or one that is not UTF-8; no tars of that pattern, or broken ones.
+        UserError: no such manifest, or one whose first line is not UTF-8; no tars of that pattern, or broken ones.
     """
     path = exists(Path(os.path.normpath(Path(path).absolute())), "correct the source's path")
     if unknown := tars.keys() - splits.keys():
@@ -128,7 +128,13 @@ def _item(
     folder = manifest.parent.relative_to(path)
     file = inside(path, str(PurePosixPath(folder, name)))
     own = file.relative_to(path) if file else PurePosixPath(folder, name.lstrip("/"))
-    id = f"{source}/{own.as_posix()}" + (f"#{start:.15g}" if start is not None else "")
+    id = f"{source}/{own.as_posix()}"
+    end = None
+    if start is not None:
+        id += f"#{start:.15g}"
+        if seconds is not None:
+            end = start + seconds
+            id += f"-{end:.15g}"
     if isinstance(member, Recording):
         recording = member
     elif member:
@@ -140,7 +146,7 @@ def _item(
     if start is not None:
         if seconds == 0:
             return reject("malformed_row", "a stretch of 0 s")
-        recording = replace(recording, start=start, end=None if seconds is None else start + seconds)
+        recording = replace(recording, start=start, end=end)
     return Utterance(
         id=id,
         audio=recording,

@@ -4,8 +4,8 @@
 
 A line's `audio_filepath` is, best first: the member's name; that name after `-sub<n>` is taken off; the member's name with
 more folders in front, or with fewer, and the same without `-sub<n>`. Whatever fits two members, or a member that fits two
-recordings' names, is no pair: the wrong text would be worse than none. Where each line has a `shard_id` and these are the
-numbers of the tars (audio_7.tar), lines are looked for in their own tar only.
+recordings' names, is no pair: the wrong text would be worse than none. Where the lines' `shard_id`s are the numbers of the
+tars (audio_7.tar), lines are looked for in their own tar only, and one without is in none.
 """
 
 import re
@@ -37,7 +37,7 @@ def pair(lines: Iterable[Line], tars: Sequence[Path]) -> Iterator[tuple[str, dic
     numbers = _numbers(lines, tars)
     waiting: dict[int | None, _Waiting] = defaultdict(_Waiting)
     for where, entry in lines:
-        waiting[entry["shard_id"] if numbers else None].add(where, entry)
+        waiting[_shard(entry) if numbers else None].add(where, entry)
     del lines
     for tar in tars:
         here = waiting[numbers.get(tar)]
@@ -57,9 +57,14 @@ def _numbers(lines: Sequence[Line], tars: Sequence[Path]) -> dict[Path, int]:
     """The number of each tar, where they are the `shard_id`s of the lines; else none."""
     found = {tar: [int(digits) for digits in re.findall("[0-9]+", tar.name.partition(".")[0])] for tar in tars}
     numbers = {tar: digits[-1] for tar, digits in found.items() if digits}
-    ids = {entry.get("shard_id") if isinstance(entry, dict) else None for _, entry in lines if isinstance(entry, dict)}
+    ids = {_shard(entry) for _, entry in lines} - {None}  # a broken line must not mix all tars up
     told = len(set(numbers.values())) == len(tars) and ids == set(numbers.values())
     return numbers if told else {}
+
+
+def _shard(entry: dict | str) -> int | None:
+    shard = entry.get("shard_id") if isinstance(entry, dict) else None
+    return int(shard) if isinstance(shard, int | float) and shard % 1 == 0 else None  # pandas writes 1.0
 
 
 class _Waiting:

@@ -2,7 +2,7 @@
 
 for row in table_rows(path, delimiter="\t", quotes=False, columns=("path", "sentence")):
     row.fields["sentence"], row.where       # "…/train.tsv:17"
-    row.whole                               # as many fields as the header has
+    row.whole                               # as many fields as the header has, all of them UTF-8
 """
 
 import csv
@@ -10,13 +10,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr.corpora.files import lines_of
+from asr.corpora.files import lines_of, printable
 from asr.errors import UserError
+
+csv.field_size_limit(10_000_000)  # the longest field that is one
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row's fields by column, each "" where it is missing."""
+    """A row's fields by column, each "" where it is missing, with � for what is not UTF-8."""
 
     fields: dict[str, str]
     where: str
@@ -35,7 +37,8 @@ def table_rows(
         header: the columns of a table that does not name them.
 
     Raises:
-        UserError: it cannot be read, lacks a column, or is no table; the message has the line.
+        UserError: it cannot be read, its first line is not UTF-8, it lacks a column, or it has a quoted field of several
+            lines that does not end; the message has the line.
     """
     return parse_table(lines_of(path), str(path), delimiter=delimiter, quotes=quotes, columns=columns, header=header)
 
@@ -51,16 +54,28 @@ def parse_table(
 ) -> Iterator[Row]:
     """As `table_rows`, of lines that are called `name`."""
     quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
-    table = csv.DictReader(lines, fieldnames=header, delimiter=delimiter, quoting=quoting, strict=quotes)
+    table = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=quotes)
     try:
-        if missing := [column for column in columns if column not in (table.fieldnames or ())]:
+        names = next(table, None) if header is None else header
+        if missing := [column for column in columns if column not in (names or ())]:
             raise UserError(
-                f"{name}: no column {', '.join(missing)}; its header is {table.fieldnames}; correct the names of the "
+                f"{name}: no column {', '.join(missing)}; its header is {names}; correct the names of the "
                 f"columns, or the delimiter, which is {delimiter!r}"
             )
-        for row in table:
-            whole = None not in row and None not in row.values()  # csv's marks for too many and too few fields
-            fields = {column: value or "" for column, value in row.items() if column is not None}
-            yield Row(fields, f"{name}:{table.line_num}", whole)
+        while True:
+            before = table.line_num
+            try:
+                values, whole = next(table), True
+            except StopIteration:
+                return
+            except csv.Error:
+                if table.line_num > before + 1:  # a quoted field, and nobody knows how many rows are in it
+                    raise
+                values, whole = [""], False
+            if values:
+                clean = [printable(value) for value in values]
+                whole = whole and clean == values and len(values) == len(names)
+                fields = dict(zip(names, [*clean, *len(names) * [""]], strict=False))
+                yield Row(fields, f"{name}:{table.line_num}", whole)
     except csv.Error as error:
-        raise UserError(f"{name}:{table.reader.line_num}: {error}; mend or remove this line") from None
+        raise UserError(f"{name}:{table.line_num}: {error}; mend or remove this line") from None

@@ -28,7 +28,7 @@ def read(*, source: str, speakers: str, language: str, domain: str, path: Path, 
         splits: our split (or "speaker"): a list, seen from `path`.
 
     Raises:
-        UserError: no such list, or one that is not UTF-8.
+        UserError: no such list, or one whose first line is not UTF-8.
     """
     path = exists(Path(os.path.normpath(Path(path).absolute())), "correct the source's path")
     fixed = {"source": source, "speakers": speakers, "language": language, "domain": domain}
@@ -88,7 +88,9 @@ def _item(
     if not places:
         return reject("outside_corpus", f"{name} is not in {path}")
     found = next((place for place in places if not lacking(place)), places[0])
-    id = f"{source}/{found.relative_to(path).as_posix()}" + (f"#{start:.15g}" if start is not None else "")
+    id = f"{source}/{found.relative_to(path).as_posix()}"
+    if start is not None or end is not None:
+        id += f"#{start or 0.0:.15g}" + (f"-{end:.15g}" if end is not None else "")
     if reason := lacking(found):
         return reject(reason, f"no file {' nor '.join(dict.fromkeys(map(str, places)))}")
     if not text and sentences:

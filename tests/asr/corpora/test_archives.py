@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import tarfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,28 @@ def test_links_devices_and_folders_are_no_members(tmp_path, name):
 @pytest.mark.parametrize("name", MODES)
 def test_what_says_it_is_too_large_is_passed_over(tmp_path, name, monkeypatch):
     monkeypatch.setattr(archives, "MEMBER_BYTES", 1000)
-    assert list(everything(pack(tmp_path / name))) == list(FILES)[:3]
+    held = list(FILES)[:3]
+    assert list(everything(pack(tmp_path / name))) == (
+        list(FILES) if name == "c.tar" else held
+    )  # a place takes nothing
+
+
+def test_a_bomb_takes_no_memory(tmp_path):
+    """A thousand times its size: a member, and what a header says of one."""
+    bomb, size = tmp_path / "bomb.tar.gz", 210_000_000
+    with gzip.open(bomb, "wb", compresslevel=1) as file, tarfile.open(fileobj=file, mode="w|") as archive:
+        member = tarfile.TarInfo("a.wav")
+        member.size = size
+        archive.addfile(member, open("/dev/zero", "rb"))
+    assert bomb.stat().st_size < size / 100
+    tracemalloc.start()
+    assert everything(bomb) == {}
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
+    long_name = tarfile.TarInfo("a" * 2_000_000)
+    (tmp_path / "name.tar").write_bytes(long_name.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with pytest.raises(UserError, match="a header of 2000001 bytes"):
+        everything(tmp_path / "name.tar")
 
 
 @pytest.mark.parametrize(("name", "end"), [("c.tar", 512), ("c.tar.gz", 30), ("c.tar.bz2", 30)])

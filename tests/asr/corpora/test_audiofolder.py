@@ -163,9 +163,9 @@ def test_the_columns_may_have_other_names(tmp_path):
         (lambda path: make(path / "train", "file_name\n"), {"speaker_column": "w"}, "no column transcription, w"),
         (lambda path: make(path / "train", b"\xff\n", "jsonl"), {}, "metadata.jsonl: not UTF-8"),
         (
-            lambda path: make(path / "train", 'file_name,transcription\na.wav,"x\n'),
+            lambda path: make(path / "train", 'file_name,transcription\na.wav,"x\nb.wav,y\n'),
             {},
-            "metadata.csv:2: unexpected end",
+            "metadata.csv:3: unexpected end",
         ),
         (lambda path: make(path / "dev", ""), {}, "train: no such file or folder; correct the source's splits"),
         (lambda path: (path / "train").mkdir() or path, {}, "train: none of metadata.csv and metadata.jsonl in it"),

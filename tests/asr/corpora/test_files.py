@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from asr.corpora.files import exists, files_below, inside, lacking, lines_of, text_of
+from asr.corpora.files import exists, files_below, inside, lacking, lines_of, printable, text_of
 from asr.errors import UserError
 
 
@@ -94,6 +94,14 @@ def test_another_encoding_is_said(tmp_path):
         list(lines_of(path))
     with pytest.raises(UserError, match=r"inner/list.tsv: not UTF-8 .*save it as UTF-8"):
         text_of(path.read_bytes(), "inner/list.tsv")
+
+
+def test_a_later_line_in_another_encoding_is_one_line(tmp_path):
+    path = tmp_path / "list.tsv"
+    path.write_bytes("Grüße �\n".encode() + "Straße\n".encode("latin-1") + "привет".encode()[:-1])
+    lines = list(lines_of(path))
+    assert [printable(line) for line in lines] == ["Grüße �\n", "Stra�e\n", "приве�"]
+    assert [printable(line) == line for line in lines] == [True, False, False]
 
 
 def test_what_cannot_be_read_is_said(tmp_path):

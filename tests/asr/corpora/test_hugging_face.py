@@ -176,6 +176,16 @@ def test_columns_of_language_and_source(tmp_path, streaming):
     assert [item.text for item in items] == ["1", "", "3", "4"]
 
 
+def test_languages_are_names_locales_or_codes(tmp_path):
+    locales = ["German", "de-DE", "pt_BR", " ", "Klingon"]
+    store(tmp_path / "set", {"audio": 5 * [b"x"], "text": 5 * ["Ja."], "locale": locales})
+    names = {"text_column": "text", "language_column": "locale", "speaker_column": ""}
+    *items, rejected = read(tmp_path / "set", {"train": "train"}, **names)
+    assert [item.language for item in items] == ["de", "de", "pt", "de"]
+    assert (rejected.id, rejected.reason) == ("hf/train/4", "malformed_row")
+    assert "row 4: locale: Whisper knows no language 'Klingon'" in rejected.detail
+
+
 def test_loose_files_are_refused_with_the_remedy(tmp_path):
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "0.flac").write_bytes(flac(0))

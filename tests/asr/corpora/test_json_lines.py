@@ -1,6 +1,7 @@
 """As many entries as lines that hold something; a line that holds no object says so and leaves the others alone."""
 
 import json
+import tracemalloc
 
 import pytest
 
@@ -35,6 +36,38 @@ def test_lines_without_an_object_say_so(tmp_path):
     wrong = [entry for _, entry in items if isinstance(entry, str)]
     assert [reason.startswith("not JSON: ") for reason in wrong] == [True, False, False, False, True, True, True]
     assert wrong[1:4] == ["not an object, but [1]", "not an object, but null", 'not an object, but "text"']
+
+
+def test_a_line_cut_inside_a_letter_is_that_line_alone(tmp_path):
+    path = tmp_path / "m.jsonl"
+    path.write_bytes(
+        '{"text": "мир"}\n{"text": "gr'.encode() + b'\xfcn"}\n{"text": 3}\n' + '{"text": "привет'.encode()[:-1]
+    )
+    assert both(path) == [
+        (f"{path}:1", {"text": "мир"}),
+        (f"{path}:2", 'not UTF-8, but {"text": "gr�n"}'),
+        (f"{path}:3", {"text": 3}),
+        (f"{path}:4", 'not UTF-8, but {"text": "приве�'),
+    ]
+
+
+def test_of_many_lines_the_last_is_broken(tmp_path):
+    path = tmp_path / "m.jsonl"
+    lines = "".join(f'{{"audio_filepath": "{i}.wav", "text": "Ein ganz gewöhnlicher Satz"}}\n' for i in range(199_999))
+    path.write_bytes(lines.encode() + '{"audio_filepath": "x.wav", "text": "gewö'.encode()[:-1])
+    del lines
+    tracemalloc.start()
+    kept, rejected = 0, []
+    for where, entry in json_lines(path):
+        if isinstance(entry, dict):
+            kept += 1
+        else:
+            rejected.append(where)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (kept, rejected) == (199_999, [f"{path}:200000"])
+    assert count_lines(path) == 200_000
+    assert peak < 5e6  # a line at a time
 
 
 def test_an_empty_list_has_no_entries(tmp_path):

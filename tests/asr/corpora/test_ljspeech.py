@@ -144,9 +144,8 @@ def test_a_tarball_that_was_cut_is_noticed_wherever_the_cut_is(tmp_path, ending)
         (lambda path: pack(make(path / "x") / "wavs", path / "a.tgz"), "a.tgz: no metadata.csv in it; let path be"),
         (lambda path: make(path) / "metadata.csv", "metadata.csv: neither a folder nor a tarball; let path be"),
         (lambda path: make(path, b"LJ-1|\xff|a\n"), "metadata.csv: not UTF-8"),
-        (lambda path: make(path, f"LJ-1|a|a\nLJ-2|{200_000 * 'x'}|a\n"), "metadata.csv:2: field larger than"),
     ],
-    ids=["no folder", "no table", "none in the tarball", "a file", "coding", "long field"],
+    ids=["no folder", "no table", "none in the tarball", "a file", "coding"],
 )
 def test_what_the_user_can_mend(tmp_path, prepare, message):
     with pytest.raises(UserError, match=message):

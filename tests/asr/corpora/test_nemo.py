@@ -88,7 +88,13 @@ def test_what_a_manifest_says(tmp_path):
     assert first.audio == Recording(tmp_path / "audio/0.wav")
     assert (second.language, second.speaker, second.domain) == ("de", "s/7", "news")
     assert (third.text, third.speaker) == ("", "")
-    assert (fourth.id, fourth.audio.start, fourth.audio.end) == ("s/audio/0.wav#12.4", 12.4, 14.5)
+    assert (fourth.id, fourth.audio.start, fourth.audio.end) == ("s/audio/0.wav#12.4-14.5", 12.4, 14.5)
+
+
+def test_stretches_with_one_start_have_ids_of_their_own(tmp_path):
+    stretches = [{"offset": 1, "duration": 2}, {"offset": 1, "duration": 2.5}, {"offset": 1}, {"duration": 2}]
+    items = read(with_files(tmp_path, [{"audio_filepath": "audio/0.wav", "text": "A"} | s for s in stretches]))
+    assert [item.id for item in items] == [f"s/audio/0.wav{end}" for end in ("#1-3", "#1-3.5", "#1", "")]
 
 
 def facts(items: list) -> list[tuple]:
@@ -136,6 +142,26 @@ def test_a_shard_id_says_which_of_two_members_of_a_name_is_meant(tmp_path):
     tar(tmp_path / "audio_1.tar", {"1.wav": b"one"})
     write(tmp_path / "m.json", [{"audio_filepath": "1.wav", "text": f"{i}", "shard_id": i} for i in (1, 0)])
     assert pairs(read(tmp_path, tars={"train": "audio_*.tar"})) == [("0", b"zero"), ("1", b"one")]
+
+
+@pytest.mark.parametrize("line", ['{"audio_filepath": "1.wav", "sha', '{"audio_filepath": "1.wav", "shard_id": [1]}'])
+def test_a_broken_line_of_a_set_with_shards_is_that_line_alone(tmp_path, line):
+    for shard in range(2):
+        tar(tmp_path / f"audio_{shard}.tar", {"1.wav": b"%d" % shard})
+    entries = [{"audio_filepath": "1.wav", "text": f"{i}", "shard_id": i} for i in (1, 0)]
+    with write(tmp_path / "m.json", entries).open("a") as file:
+        file.write(line)
+    items = read(tmp_path, tars={"train": "audio_*.tar"})
+    assert pairs(items) == [("0", b"0"), ("1", b"1")]
+    assert [item.detail.startswith(f"{tmp_path}/m.json:3: ") for item in items[2:]] == [True]
+
+
+def test_shard_ids_may_be_what_pandas_writes(tmp_path):
+    for shard in range(2):
+        tar(tmp_path / f"audio_{shard}.tar", {"1.wav": b"%d" % shard})
+    shards = (1.0, 0.0, float("nan"))
+    write(tmp_path / "m.json", [{"audio_filepath": "1.wav", "text": f"{i}", "shard_id": i} for i in shards])
+    assert pairs(read(tmp_path, tars={"train": "audio_*.tar"})) == [("0.0", b"0"), ("1.0", b"1")]
 
 
 def test_an_entry_is_never_paired_with_a_recording_that_may_be_anothers(tmp_path):
@@ -231,6 +257,16 @@ def test_a_row_that_is_no_utterance_is_rejected_and_the_others_are_not(tmp_path,
     assert "m.json:3: " in rejected.detail
     assert pairs(items) == [("Zwei", b"RIFF1")]
     assert len({item.id for item in items}) == 2
+
+
+def test_a_line_that_is_not_utf8_is_rejected_and_the_others_are_not(tmp_path):
+    with_files(tmp_path)
+    for name in ("text", "speaker", "audio_filepath", "domain"):
+        line = json.dumps({"audio_filepath": "audio/0.wav", name: "grün"}, ensure_ascii=False).encode("latin-1")
+        (tmp_path / "m.json").write_bytes(json.dumps(ENTRIES[1]).encode() + b"\n" + line)
+        good, rejected = read(tmp_path)
+        assert (good.text, rejected.reason, rejected.id) == ("Zwei", "malformed_row", "s/m.json:2")
+        assert "m.json:2: not UTF-8, but " in rejected.detail
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])

@@ -135,15 +135,25 @@ def test_a_language_that_nobody_knows_is_said(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "line",
+    [b"clips/a.wav,gr\xfcn", b"clips/a.wav," + 10_000_001 * b"x", b'clips/a.wav,"x'],
+    ids=["latin-1", "long", "cut"],
+)
+def test_a_broken_line_is_rejected_and_the_others_are_not(tmp_path, line):
+    good, rejected = read(make(tmp_path, b"path,sentence\nclips/a.wav,Eins\n" + line))
+    assert (good.text, rejected.reason) == ("Eins", "malformed_row")
+    assert f"{tmp_path}/t.csv:3: " in rejected.detail
+
+
+@pytest.mark.parametrize(
     ("table", "fields", "message"),
     [
         ("path,text\n", {}, r"t.csv: no column sentence; its header is \['path', 'text'\]"),
         ("path,sentence\n", {"speaker_column": "who"}, "t.csv: no column who"),
         ("path;sentence\n", {}, "no column path, sentence.*the delimiter, which is ','"),
         ("", {}, "t.csv: no column path, sentence"),
-        (b"path,sentence\nclips/a.wav,\xff\n", {}, "t.csv: not UTF-8"),
-        (f"path,sentence\nclips/a.wav,{200_000 * 'x'}\n", {}, "t.csv:2: field larger than field limit"),
-        ('path,sentence\nclips/a.wav,"x\n', {}, "t.csv:2: unexpected end of data"),
+        (b"path,sentence,\xff\nclips/a.wav,x,y\n", {}, "t.csv: not UTF-8"),
+        ('path,sentence\nclips/a.wav,"x\nclips/a.wav,y\n', {}, "t.csv:3: unexpected end of data"),
         ("path,sentence\n", {"splits": {"dev": "dev.csv"}}, "dev.csv: no such file.*source's splits"),
         ("path,sentence\n", {"splits": {"dev": "clips"}}, "clips: cannot be read"),
         ("path,sentence\n", {"audio_dir": "wavs"}, "wavs: no such file or folder; correct the source's audio_dir"),

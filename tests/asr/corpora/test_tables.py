@@ -76,7 +76,7 @@ def test_each_row_has_its_place_and_says_whether_it_is_whole():
         ("", "no column path, sentence; its header is None"),
         ("path,sentence\na,b\n", r"no column path, sentence; .*the delimiter, which is '\\t'"),
         ("path\tSentence\n", r"no column sentence; its header is \['path', 'Sentence'\]"),
-        (f"path\tsentence\na\tb\nc\t{200_000 * 'x'}\n", r"t.tsv:3: field larger than field limit.*mend or remove"),
+        (f"path\tsentence{10_000_001 * 'x'}\n", r"t.tsv:1: field larger than field limit.*mend or remove"),
     ],
     ids=["empty", "delimiter", "case", "long field"],
 )
@@ -92,9 +92,39 @@ def test_a_quotation_mark_that_never_ends_is_said(tmp_path):
         fields(tmp_path / "t.csv", ",", quotes=True)
 
 
-def test_rows_come_before_the_line_that_is_broken(tmp_path):
-    (tmp_path / "t.tsv").write_bytes(b"path\tsentence\n" + 3000 * b"a\tb\n" + b"c\t\xff\n")
-    rows = table_rows(tmp_path / "t.tsv", delimiter="\t", quotes=False, columns=("path",))
-    assert next(rows).fields == {"path": "a", "sentence": "b"}
-    with pytest.raises(UserError, match=r"t.tsv: not UTF-8"):
-        list(rows)
+@pytest.mark.parametrize("quotes", [False, True])
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [(b"c\tgr\xfcn\n", "gr\ufffdn"), (b"c\t" + 10_000_001 * b"x" + b"\n", "")],
+    ids=["latin-1", "long field"],
+)
+def test_a_broken_line_is_a_row_that_is_not_whole(tmp_path, line, sentence, quotes):
+    whole = "a\tgrün\n".encode()
+    (tmp_path / "t.tsv").write_bytes(b"path\tsentence\n" + 2 * whole + b"\n" + line + 2 * whole)
+    rows = list(table_rows(tmp_path / "t.tsv", delimiter="\t", quotes=quotes, columns=("path",)))
+    assert [(row.where.rpartition(":")[2], row.whole) for row in rows] == [
+        *(("2", True), ("3", True)),
+        ("5", False),
+        *(("6", True), ("7", True)),
+    ]
+    assert rows[2].fields["sentence"] == sentence
+    assert rows[3].fields == {"path": "a", "sentence": "grün"}
+
+
+@pytest.mark.parametrize("columns", ["path", "path,sentence"])
+def test_a_quoted_line_that_is_wrong_or_cut_is_a_row_that_is_not_whole(columns):
+    lines = [f"{columns}\n", '"a" b,Eins\n', '"c"\n', '"d']
+    rows = list(parse_table(lines, "t.csv", delimiter=",", quotes=True, columns=()))
+    assert [row.fields["path"] for row in rows] == ["", "c", ""]
+    assert [row.whole for row in rows] == [False, columns == "path", False]
+
+
+def test_a_long_text_is_a_text(tmp_path):
+    (tmp_path / "t.tsv").write_text(f"path\tsentence\na\t{200_000 * 'x'}\n", encoding="utf-8")
+    assert fields(tmp_path / "t.tsv") == [{"path": "a", "sentence": 200_000 * "x"}]
+
+
+def test_a_header_in_another_encoding_is_said(tmp_path):
+    (tmp_path / "t.tsv").write_bytes(b"path\tgr\xfcn\na\tb\n")
+    with pytest.raises(UserError, match=r"t.tsv: not UTF-8 .*save it as UTF-8"):
+        fields(tmp_path / "t.tsv", columns=("path",))

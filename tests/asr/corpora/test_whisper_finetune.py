@@ -63,11 +63,19 @@ def test_a_stretch_of_a_longer_file(tmp_path):
     audio = {"path": "dataset/0.wav", "start_time": 100.5, "end_time": 107.87}
     other = {"audio": {"path": "dataset/0.wav", "start_time": 0, "end_time": 3}, "sentence": "A", "speaker": "A"}
     first, second = read(make(tmp_path, [DOCUMENTED | {"audio": audio}, other]))
-    assert (first.id, second.id) == ("s/dataset/0.wav#100.5", "s/dataset/0.wav#0")
+    assert (first.id, second.id) == ("s/dataset/0.wav#100.5-107.87", "s/dataset/0.wav#0-3")
     assert (first.audio.start, first.audio.end) == (100.5, 107.87)
     assert first.seconds == pytest.approx(7.37)
     assert first.segments[0] == Segment(0, 1.4, "近几年，")  # its times count from the stretch's start
     assert second.speaker == "s/A"
+
+
+def test_stretches_with_one_start_have_ids_of_their_own(tmp_path):
+    times = [(1, 3), (1, 3.5), (1, None), (None, 2), (None, 3), (None, None)]
+    audios = [{"path": "dataset/0.wav", "start_time": start, "end_time": end} for start, end in times]
+    items = read(make(tmp_path, [{"audio": audio, "sentence": "A"} for audio in audios]))
+    ends = ("#1-3", "#1-3.5", "#1", "#0-2", "#0-3", "")
+    assert [item.id for item in items] == [f"s/dataset/0.wav{end}" for end in ends]
 
 
 def test_long_rows_are_cut_where_their_sentences_end(tmp_path):
