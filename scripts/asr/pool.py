@@ -7,13 +7,15 @@ The function is pickled with each task. asr.cluster does the same on many machin
 """
 
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import get_context, parent_process
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import TypeVar
 
 from asr.errors import UserError
@@ -36,10 +38,12 @@ def in_order(function: Callable[[T], R], items: Iterable[T], processes: int, tas
     tasks = iter(lambda: list(islice(items, task_items)), [])
     if processes == 1:
         for task in tasks:
-            yield from _run(function, task)
+            with _interrupted_afterwards():
+                results = _run(function, task)
+            yield from results
         return
     # spawn: a forked child would inherit the locks of this process's threads
-    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_watch_parent) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_start_worker) as pool:
         waiting = deque()
         try:
             for task in tasks:
@@ -57,8 +61,27 @@ def in_order(function: Callable[[T], R], items: Iterable[T], processes: int, tas
             pool.shutdown(cancel_futures=True)
 
 
-def _watch_parent() -> None:
-    """A worker whose parent is killed would wait for ever."""
+@contextmanager
+def _interrupted_afterwards() -> Iterator[None]:
+    """Ctrl-C waits for the end of the task: inside of a library's callback Python drops the KeyboardInterrupt, and a
+    recording that is read or written at that moment would end there without an error.
+    """
+    if current_thread() is not main_thread():
+        yield
+        return
+    pressed = []
+    before = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
+
+
+def _start_worker() -> None:
+    """A worker whose parent is killed would wait for ever; Ctrl-C is its parent's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -92,7 +92,8 @@ def test_a_bomb_takes_no_memory(tmp_path):
     with gzip.open(bomb, "wb", compresslevel=1) as file, tarfile.open(fileobj=file, mode="w|") as archive:
         member = tarfile.TarInfo("a.wav")
         member.size = size
-        archive.addfile(member, open("/dev/zero", "rb"))
+        with open("/dev/zero", "rb") as zeros:
+            archive.addfile(member, zeros)
     assert bomb.stat().st_size < size / 100
     tracemalloc.start()
     assert everything(bomb) == {}
