@@ -7,7 +7,9 @@ Out: `<split>/log_mel.npy` (float16 `[frames, mels]`, each utterance at its own 
     python scripts/extract_features.py
 """
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from asr.command import run_stage
 from asr.environment import workers
@@ -56,18 +58,30 @@ def _samples(dataset, split: str) -> list[int]:
 
 
 def _features(dataset, samples: list[int], batch_seconds: float, filters, device: str) -> Iterator[tuple]:
-    """Each row with its log-mel, in the data set's order; decoded by threads, computed a batch at a time."""
-    from concurrent.futures import ThreadPoolExecutor
+    """Each row with its log-mel, in the data set's order; a batch is decoded and computed by one thread."""
+    import numpy as np
+    import torch
 
     from asr.audio import decode
     from asr.features import log_mels
 
-    with ThreadPoolExecutor(workers()) as pool:  # libsndfile decodes without Python's lock
-        for start, end in _batches(samples, batch_seconds):
-            rows = dataset[start:end]  # a dict of columns
-            waveforms = list(pool.map(decode, rows["audio"]))
-            for index, mel in enumerate(log_mels(waveforms, filters, device)):
-                yield {name: column[index] for name, column in rows.items()}, mel
+    def compute(start: int, end: int) -> list[tuple]:
+        rows = dataset[start:end]  # a dict of columns
+        mels = log_mels([decode(audio) for audio in rows["audio"]], filters, device)
+        return [
+            ({name: column[i] for name, column in rows.items()}, mel.astype(np.float16)) for i, mel in enumerate(mels)
+        ]
+
+    threads = workers()
+    torch.set_num_threads(1)  # of each: threads that work on a batch together wait for one another most of the time
+    with ThreadPoolExecutor(threads) as pool:  # libsndfile and torch work without Python's lock
+        waiting = deque()
+        for batch in _batches(samples, batch_seconds):
+            waiting.append(pool.submit(compute, *batch))
+            if len(waiting) > 2 * threads:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
 
 
 def _batches(samples: list[int], batch_seconds: float) -> Iterator[tuple[int, int]]:

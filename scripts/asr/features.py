@@ -58,9 +58,9 @@ def log_mels(waveforms: list[np.ndarray], mel_filters: np.ndarray, device: torch
         row[: len(waveform)] = torch.from_numpy(waveform)
     window = torch.hann_window(FFT_SAMPLES, device=device)
     spectrum = torch.stft(batch.to(device), FFT_SAMPLES, HOP_SAMPLES, window=window, return_complex=True)
-    power = spectrum.abs() ** 2  # [batch, bins, frames]
+    power = spectrum.real.square() + spectrum.imag.square()  # [batch, bins, frames]; abs() takes a root first
     filters = torch.from_numpy(mel_filters).to(device, torch.float32)
-    mels = torch.clamp(power.transpose(1, 2) @ filters, min=FLOOR).log10().cpu().numpy()  # [batch, frames, mels]
+    mels = (power.transpose(1, 2) @ filters).clamp_(min=FLOOR).log10_().cpu().numpy()  # [batch, frames, mels]
     return [mel[: frames_of(len(waveform))] for mel, waveform in zip(mels, waveforms, strict=True)]
 
 
@@ -206,7 +206,7 @@ def write_features(folder: Path, mels: int, total_frames: int, items: Iterable[t
         writer = ArrowWriter(stream=table, features=cached_columns())
         first = 0
         for row, log_mel in items:
-            file.write(log_mel.astype("<f2").tobytes())
+            file.write(log_mel.astype("<f2", copy=False).tobytes())
             kept = {name: value for name, value in row.items() if name != "audio"}
             writer.write(kept | {"first_frame": first, "frames": len(log_mel)})
             first += len(log_mel)
