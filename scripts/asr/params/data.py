@@ -159,4 +159,6 @@ class ExtractFeatures(Section):
     audio_dir: Path = Field(description="prepare_audio's folder")
     model_dir: Path = Field(description="the base model's folder; its preprocessor_config.json says how many mel bins")
     splits: list[Literal["train", "dev"]] = Field(description="splits that training reads")
-    batch_seconds: PositiveFloat = Field(description="audio that a thread computes at once, in seconds; a GPU wants more of it than a CPU")
+    batch_seconds: PositiveFloat = Field(
+        description="audio that a thread computes at once, in seconds; a GPU wants more of it than a CPU"
+    )
