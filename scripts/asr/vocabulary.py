@@ -16,9 +16,8 @@ from pathlib import Path
 from tokenizers import AddedToken
 from transformers import GenerationConfig, PreTrainedTokenizerBase, WhisperTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
-from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
-from asr.whisper_shape import MAX_TIMESTAMP, MAX_TOKENS, TIMESTAMP_SECONDS, VOCABULARY_SIZES
+from asr.whisper_shape import LANGUAGES, MAX_TIMESTAMP, MAX_TOKENS, TIMESTAMP_SECONDS, VOCABULARY_SIZES
 
 EMPTY_RANK = 50256  # the file's last rank is the empty string: a token that no text ever contains
 TIMESTAMPS = [f"<|{step * TIMESTAMP_SECONDS:.2f}|>" for step in range(MAX_TIMESTAMP + 1)]  # 0 to 30 s
@@ -26,7 +25,7 @@ TIMESTAMPS = [f"<|{step * TIMESTAMP_SECONDS:.2f}|>" for step in range(MAX_TIMEST
 
 def languages(mels: int) -> list[str]:
     """Codes of Whisper's languages in the order of their ids: 99 of them, and Cantonese too for 128 mels (large-v3)."""
-    return list(LANGUAGES)[: 100 if mels == 128 else 99]
+    return list(LANGUAGES if mels == 128 else LANGUAGES[:-1])
 
 
 def whisper_tokenizer(mels: int) -> WhisperTokenizer:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from asr.audio import encode_flac
-from asr.card import MAX_BYTES, MAX_VALUES, SAMPLED, Card, Counts, Sample
+from asr.card import MAX_VALUES, SAMPLED, Card
+from asr.card.samples import MAX_BYTES, Counts, Sample
 from asr.tally import Tally
 from asr.utterance import Rejected, Utterance
 

@@ -102,6 +102,7 @@ def gate(**figures: str) -> dict[str, object]:
         ({"convert_to_faster.quantizations": ["float32", "int7"]}, "convert_to_faster.quantizations.1", "Input should be 'float32',"),
         ({"prepare_audio.sources.general.corpus": "comon_voice"}, "prepare_audio.sources.general", "Input tag 'comon_voice'"),
         ({"prepare_audio.sources.general.language": "German"}, "prepare_audio.sources.general.language", "String should match pattern"),
+        ({"prepare_audio.sources.general.language": "dt"}, "prepare_audio.sources.general.language", "Whisper knows no language dt; it has af am ar "),
         ({"prepare_audio.max_tokens": 441}, "prepare_audio.max_tokens", "Input should be less than or equal to 440, got 441"),
         (gate(minus="train_german_model general"), "evaluation.gates.0.minus", "String should match pattern"),
         # values of one section that contradict each other

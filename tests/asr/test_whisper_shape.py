@@ -29,3 +29,8 @@ def test_the_grid_of_timestamps_ends_with_the_window():
 def test_text_leaves_the_decoder_room_for_control_tokens():
     control = 4  # <|startoftranscript|>, language, task, and <|notimestamps|> or none
     assert whisper_shape.MAX_TEXT_TOKENS + control <= whisper_shape.MAX_TOKENS
+
+
+def test_languages_are_openai_whispers_in_the_order_of_their_ids():
+    tokenizer = pytest.importorskip("whisper.tokenizer", reason="openai-whisper is absent: nothing to compare with")
+    assert tuple(tokenizer.LANGUAGES) == whisper_shape.LANGUAGES

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from asr.utterance import Segment
+from asr.whisper_shape import LANGUAGES
 
 
 class Malformed(ValueError):
@@ -85,6 +86,6 @@ def language(entry: dict, names: Iterable[str], default: str) -> str:
 
 @cache
 def _codes() -> dict[str, str]:
-    from whisper.tokenizer import LANGUAGES, TO_LANGUAGE_CODE  # 2 s, which most corpora need not wait
+    from whisper.tokenizer import TO_LANGUAGE_CODE  # 2 s, which most corpora need not wait
 
     return TO_LANGUAGE_CODE | {code: code for code in LANGUAGES}

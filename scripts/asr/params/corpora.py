@@ -4,11 +4,19 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal, get_args
 
 import pydantic
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
 from asr.params.section import Group
+from asr.whisper_shape import LANGUAGES
 
-Language = Annotated[str, Field(pattern="^[a-z]{2,3}$")]
+
+def _known(language: str) -> str:
+    if language not in LANGUAGES:
+        raise ValueError(f"Whisper knows no language {language}; it has {' '.join(sorted(LANGUAGES))}")
+    return language
+
+
+Language = Annotated[str, Field(pattern="^[a-z]{2,3}$"), AfterValidator(_known)]
 Splits = Annotated[
     dict[Literal["train", "dev", "test", "speaker"], str],
     Field(min_length=1),
