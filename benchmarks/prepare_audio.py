@@ -2,9 +2,10 @@
 
 Usually each clip is a process of ffmpeg, which writes a WAV file, and one of ffprobe, which says how long that is; here
 as many threads wait for them as the stage has workers. The stage reads, checks, converts and numbers the same clips and
-writes them as FLAC into Arrow shards. It is measured twice: as the command that a user types, with the start of Python
-and of the workers and the vocabulary, which are the same few seconds for a million clips; and as what is left of it when
-the workers are up (slices of rows to parts, parts to shards), which is what a long run does all the time.
+writes them as FLAC into Arrow shards. It is measured three times: as the command that a user types, with the start of
+Python and of the workers, which are the same few seconds for a million clips; as the same command on ten times the clips
+(each folder as ten sources); and as what is left of it when the workers are up (slices of rows to parts, parts to
+shards), which is what a long run does all the time. The base model's tokenizer is there, as it is in the pipeline.
 Needs ffmpeg and ffprobe.
 
     python benchmarks/prepare_audio.py
@@ -30,14 +31,21 @@ from side_by_side import Job, Side, flags, table, take_turns
 
 REFERENCE = "ffmpeg and ffprobe a clip"
 WHOLE = "prepare_audio, the whole command"
+LONGER = "the same, ten times the clips"
 STEADY = "prepare_audio, workers up"
+WAYS = (REFERENCE, WHOLE, LONGER, STEADY)
 TARGETS = {"flac": 70, "features": 95}  # megabytes an hour
 
 
 def jobs(way: str, corpora: list[tuple[Path, str]], workers: int, place: Path) -> Iterator[Job]:
     """Passes over all clips, each into a new folder of `place`; the last one is left there."""
-    work = {REFERENCE: _with_ffmpeg, WHOLE: _whole, STEADY: _steady}[way](corpora, workers)
-    clips = float(len(files_of(corpora)))
+    times = 10 if way == LONGER else 1
+    sources = {f"{name}_{i}": source for i in range(times) for name, source in sources_of(corpora).items()}
+    if way == REFERENCE:
+        work = _with_ffmpeg(files_of(corpora), workers)
+    else:
+        work = (_steady if way == STEADY else _whole)(sources, _tokenizer(place / "model"), workers)
+    clips = float(times * len(files_of(corpora)))
     number = 0
     while True:
         folder = place / f"{number}"
@@ -48,9 +56,15 @@ def jobs(way: str, corpora: list[tuple[Path, str]], workers: int, place: Path) -
         number += 1
 
 
-def _with_ffmpeg(corpora: list[tuple[Path, str]], workers: int) -> Callable[[Path], None]:
-    clips = files_of(corpora)
+def _tokenizer(folder: Path) -> Path:
+    """A base model's folder as far as the stage reads it."""
+    from asr.vocabulary import whisper_tokenizer
 
+    whisper_tokenizer(80).save_pretrained(folder)
+    return folder
+
+
+def _with_ffmpeg(clips: list[Path], workers: int) -> Callable[[Path], None]:
     def convert(clip: Path, folder: Path) -> dict:
         wav = str(folder / f"{clip.stem}.wav")
         to_wav = ["ffmpeg", "-y", "-i", str(clip), "-ar", "16000", "-ac", "1", "-c:a", "pcm_s16le", wav]
@@ -67,29 +81,28 @@ def _with_ffmpeg(corpora: list[tuple[Path, str]], workers: int) -> Callable[[Pat
     return run
 
 
-def _whole(corpora: list[tuple[Path, str]], workers: int) -> Callable[[Path], None]:
+def _whole(sources: dict[str, dict], model_dir: Path, workers: int) -> Callable[[Path], None]:
     environment = os.environ | {"WORKERS": str(workers)}
 
     def run(folder: Path) -> None:
-        line = command(stage_values(sources_of(corpora), folder / "prepared"))
+        line = command(stage_values(sources, folder / "prepared", model_dir))
         done = subprocess.run(line, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
     return run
 
 
-def _steady(corpora: list[tuple[Path, str]], workers: int) -> Callable[[Path], None]:
+def _steady(sources: dict[str, dict], model_dir: Path, workers: int) -> Callable[[Path], None]:
     """The stage's own functions, on workers that have started and taken a slice before."""
     from asr.params import PrepareAudio
     from asr.slices import prepare_slice, slices_of
     from prepare_audio import checks_of, join, open_corpora
 
-    tokenizer = TemporaryDirectory()
-    params = PrepareAudio(**stage_values(sources_of(corpora), Path(tokenizer.name) / "unused"))
-    checks = checks_of(params, Path(tokenizer.name))
+    params = PrepareAudio(**stage_values(sources, model_dir / "unused", model_dir))
+    checks = checks_of(params, model_dir)
     pool = get_context("spawn").Pool(workers)  # unlike an executor's, its workers end with the process that has it
 
-    def run(folder: Path, kept: TemporaryDirectory = tokenizer) -> None:  # the folder goes when the last job does
+    def run(folder: Path) -> None:
         opened = open_corpora(params)
         slices = (s for name, c in opened.items() for s in slices_of(c.utterances, params.sources[name].max_seconds))
         with redirect_stdout(io.StringIO()):
@@ -132,10 +145,10 @@ if __name__ == "__main__":
     with TemporaryDirectory() as place:
         sides = {
             way: Side(jobs, way, corpora, given.workers, Path(place) / str(number), bounds={})
-            for number, way in enumerate((REFERENCE, WHOLE, STEADY))
+            for number, way in enumerate(WAYS)
         }
         print(table(take_turns(sides, given.rounds), "clips / s", REFERENCE))
-        size = megabytes_an_hour(*(Path(place) / f"{side}/{given.rounds}" for side in ("2", "0")))
+        size = megabytes_an_hour(*(Path(place) / f"{WAYS.index(way)}/{given.rounds}" for way in (STEADY, REFERENCE)))
     print("\nMB an hour of speech")
     shards = f"{size['flac']:.1f} in FLAC shards (target {TARGETS['flac']})"
     print(f"  recordings:    {shards}, {size['wav']:.1f} in WAV files")

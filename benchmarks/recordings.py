@@ -62,13 +62,13 @@ def sources_of(corpora: list[tuple[Path, str]]) -> dict[str, dict]:
     return {path.name: fields | {"path": str(path), "language": language} for path, language in corpora}
 
 
-def stage_values(sources: dict[str, dict], output_dir: Path) -> dict:
+def stage_values(sources: dict[str, dict], output_dir: Path, model_dir: Path | None = None) -> dict:
     """The section `prepare_audio`; every clip that has no split of its own goes to train."""
     return {
         "sources": sources,
         "speaker_split": {"seed": 0, "dev_share": 0.0, "test_share": 0.0},
         "output_dir": str(output_dir),
-        "model_dir": None,
+        "model_dir": model_dir and str(model_dir),
         "min_seconds": 0.3,
         "min_peak": 0.001,
         "max_tokens": 440,

@@ -131,11 +131,12 @@ def test_each_way_to_prepare_clips_converts_them_all_anew(corpora, prepared, tmp
         file.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     module = benchmark("prepare_audio")
-    for number, way in enumerate((module.REFERENCE, module.WHOLE, module.STEADY)):
+    for number, way in enumerate(module.WAYS):
+        times = 10 if way == module.LONGER else 1
         jobs = module.jobs(way, corpora, 1, tmp_path / str(number))
         for _ in range(3):
             work, run = next(jobs)
-            assert work == 2
+            assert work == 2 * times
             run()
         last = tmp_path / str(number) / "2"
         assert not (tmp_path / str(number) / "0").exists()
@@ -143,7 +144,7 @@ def test_each_way_to_prepare_clips_converts_them_all_anew(corpora, prepared, tmp
             assert len(list(last.glob("*.wav"))) == len((last / "manifest.jsonl").read_text().splitlines()) == 2
         else:
             folder = last if way == module.STEADY else last / "prepared"
-            assert load_split(folder, "train")["audio"] == load_split(prepared, "train")["audio"]
+            assert load_split(folder, "train")["audio"][:] == times * load_split(prepared, "train")["audio"][:]
 
 
 def test_what_an_hour_takes(corpora, prepared, tmp_path):
