@@ -25,6 +25,7 @@ LOWEST_RATE = 1_000  # Hz; a header that says less is broken, and resampling wou
 # An MP3's header counts the encoder's delay and padding, up to 1,290 samples in 400 clips of Common Voice; lists round.
 SLACK_SAMPLES = 4 * 1152
 SLACK_SECONDS = 0.5
+UNKNOWN_FRAMES = 2**40  # and more is what libsndfile says of a FLAC written into a pipe
 STRAY_BYTES = 4_096  # after a WAV's sound: what some recorders leave there
 PREROLL_SECONDS = 1.0  # decoded before a stretch: a codec's first frames after a jump are not right yet
 
@@ -61,7 +62,7 @@ def decode(source: Recording | Path | bytes, longest: float = math.inf) -> np.nd
         raise CorruptAudio("0 bytes")
     try:
         channels, rate = _with_soundfile(content, recording.start, recording.end, longest)
-    except (soundfile.SoundFileError, OverflowError) as error:
+    except (soundfile.SoundFileError, OverflowError, TypeError) as error:  # TypeError: a path that ends in .raw
         channels, rate = _with_av(content, recording.start, recording.end, longest, str(error))
     if not len(channels):
         raise CorruptAudio("no samples")
@@ -96,6 +97,8 @@ def _with_soundfile(
             raise CorruptAudio(f"a rate of {rate} Hz")
         if lie := _lie_of_header(file.extra_info):
             raise CorruptAudio(lie)
+        if file.frames >= UNKNOWN_FRAMES:
+            raise soundfile.SoundFileRuntimeError("its header does not say how long it is")
         first, last = _stretch(start, end, file.frames, rate)
         if (last - first) / rate > longest:
             raise TooLong((last - first) / rate)
@@ -151,12 +154,12 @@ def _with_av(
             if not container.streams.audio:
                 raise CorruptAudio("no audio stream")
             stream = container.streams.audio[0]
-            rate = stream.rate or 0  # 0: the file does not say
+            rate = getattr(stream, "rate", 0) or 0  # 0: the file does not say; none: no codec for it
             if rate < LOWEST_RATE:
                 raise CorruptAudio(f"a rate of {rate} Hz")
             if start > PREROLL_SECONDS:
                 container.seek(int((start - PREROLL_SECONDS) * av.time_base))
-            begins, samples = _planes(container, stream, rate, start, end, longest)
+            begins, samples = _frames(container, stream, rate, start, end, longest)
     except (av.FFmpegError, ValueError, ZeroDivisionError) as error:  # PyAV divides by a rate of 0
         if isinstance(error, CorruptAudio | TooLong):
             raise
@@ -164,28 +167,35 @@ def _with_av(
     if not start and end is None:
         return samples, rate
     first, last = _stretch(start - begins, None if end is None else end - begins, len(samples), rate)
+    if (last - first) / rate > longest:
+        raise TooLong((last - first) / rate)
     return samples[first:last], rate
 
 
-def _planes(container, stream, rate: int, start: float, end: float | None, longest: float) -> tuple[float, np.ndarray]:
+def _frames(container, stream, rate: int, start: float, end: float | None, longest: float) -> tuple[float, np.ndarray]:
     """When what was decoded begins, in seconds, and it: `[samples, channels]`; no more than what is meant."""
     import av
 
-    resampler = av.AudioResampler(format="fltp")  # planar float32; layout and rate stay the stream's own
-    planes, begins, held = [], None, 0
+    # Interleaved float32; layout and rate stay the stream's own. Planes of 8 and more channels PyAV reads past their end.
+    resampler = av.AudioResampler(format="flt")
+    blocks, begins, held = [], None, 0
+
+    def convert(frame) -> list[np.ndarray]:
+        return [out.to_ndarray().reshape(-1, out.layout.nb_channels) for out in resampler.resample(frame)]
+
     for frame in container.decode(stream):
         if begins is None:
             begins = max(frame.time or 0.0, 0.0)
-        planes += [out.to_ndarray() for out in resampler.resample(frame)]  # [channels, samples]
+        blocks += convert(frame)
         held += frame.samples
         if begins + held / rate > (end or math.inf) + SLACK_SECONDS:
             break
         if begins + held / rate - start > longest + SLACK_SECONDS:
             raise TooLong(float(container.duration or 0) / av.time_base or held / rate)
-    planes += [out.to_ndarray() for out in resampler.resample(None)] if planes else []
-    if not planes:
+    blocks += convert(None) if blocks else []
+    if not blocks:
         return start, np.zeros((0, 1), np.float32)
-    samples = np.concatenate(planes, axis=1).T
+    samples = np.concatenate(blocks)
     claimed = float(container.duration or 0) / av.time_base
     if end is None and claimed - (begins + len(samples) / rate) > max(SLACK_SECONDS, 0.02 * claimed):
         raise CorruptAudio(f"truncated: {begins + len(samples) / rate:.2f} s of {claimed:.2f} s")

@@ -22,31 +22,40 @@ def written(samples: np.ndarray, rate: int, form: str, subtype: str | None = Non
     return buffer.getvalue()
 
 
-def by_av(samples: np.ndarray, rate: int, container: str, codec: str) -> bytes:
+def by_av(samples: np.ndarray, rate: int, container: str, codec: str, layout: str = "stereo") -> bytes:
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as output:
         stream = output.add_stream(codec, rate=rate)
-        stream.layout = "stereo"
-        planes = np.stack([samples, samples])
+        stream.layout = layout
+        planes = np.stack([samples] * av.AudioLayout(layout).nb_channels)
         for start in range(0, planes.shape[1], 960):
-            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(planes[:, start : start + 960]), "fltp", "stereo")
+            interleaved = planes[:, start : start + 960].T.reshape(1, -1)  # PyAV miscounts planes from 8 on
+            frame = av.AudioFrame.from_ndarray(interleaved, "flt", layout)
             frame.rate, frame.pts = rate, start
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     return buffer.getvalue()
 
 
+def patched(content: bytes, place: int, patch: bytes) -> bytes:
+    return content[:place] + patch + content[place + len(patch) :]
+
+
+def from_a_pipe(seconds: float) -> bytes:
+    """A FLAC whose header does not say how long it is: the last 36 bits before its MD5."""
+    content = written(tone(SAMPLE_RATE, seconds), SAMPLE_RATE, "FLAC")
+    return patched(content, 21, bytes([content[21] & 0xF0, 0, 0, 0, 0]))
+
+
 def with_rate(rate: int) -> bytes:
     """A WAV whose header says a wrong rate."""
-    content = written(tone(16_000), 16_000, "WAV")
-    return content[:24] + rate.to_bytes(4, "little") + content[28:]
+    return patched(written(tone(16_000), 16_000, "WAV"), 24, rate.to_bytes(4, "little"))
 
 
 def claiming(size: int) -> bytes:
     """A WAV of 32,000 bytes of sound whose header says another number."""
     content = written(tone(16_000, 1.0), 16_000, "WAV")
-    place = content.index(b"data") + 4
-    return content[:place] + size.to_bytes(4, "little") + content[place + 4 :]
+    return patched(content, content.index(b"data") + 4, size.to_bytes(4, "little"))
 
 
 def close_to_tone(waveform: np.ndarray, tolerance: float) -> bool:
@@ -98,6 +107,20 @@ def test_m4a_webm_and_mp4_by_av(container, codec):
     assert 0.4 < np.abs(waveform[1600:6400]).max() < 0.6
 
 
+@pytest.mark.parametrize("layout", ["stereo", "5.1", "7.1", "hexadecagonal"])
+def test_channels_of_what_av_reads_are_averaged(layout):
+    channels = av.AudioLayout(layout).nb_channels
+    codec, container = ("aac", "mp4") if channels <= 8 else ("pcm_f32le", "mov")
+    waveform = decode(by_av(tone(48_000), 48_000, container, codec, layout))
+    assert 0.4 < np.abs(waveform[1600:6400]).max() < 0.6
+
+
+def test_a_flac_from_a_pipe_is_read_to_its_end():
+    np.testing.assert_array_equal(decode(from_a_pipe(0.5)), decode(encode_flac(tone(SAMPLE_RATE))))
+    with pytest.raises(TooLong, match=r"^2\.\d\d s$"):
+        decode(from_a_pipe(5.0), longest=2.0)
+
+
 def test_a_path_is_read_like_its_bytes(tmp_path: Path):
     content = written(tone(8_000), 8_000, "WAV")
     (tmp_path / "a.wav").write_bytes(content)
@@ -122,6 +145,7 @@ def test_a_path_is_read_like_its_bytes(tmp_path: Path):
         (claiming(10), "its header says 10 bytes, but more sound follows"),
         (written(tone(16_000), 16_000, "WAV")[:9000], "its header says 16000 bytes, there are 8956"),
         (written(np.random.default_rng(0).uniform(-1, 1, 48_000), 16_000, "FLAC")[:50_000], "lost sync"),
+        (patched(written(tone(16_000), 16_000, "WAV"), 34, b"\x10\x1c"), "a rate of 0 Hz"),
     ],
     ids=[
         "empty",
@@ -139,6 +163,7 @@ def test_a_path_is_read_like_its_bytes(tmp_path: Path):
         "short lie",
         "cut wav",
         "cut flac",
+        "no codec",
     ],
 )
 def test_corrupt(content, why):
@@ -235,6 +260,8 @@ def test_no_more_is_held_than_is_allowed(form):
         decode(content, longest=2.0)
     assert error.value.seconds > 2.0
     assert len(decode(Recording(content, start=1.0, end=2.5), longest=2.0)) == 24_000
+    with pytest.raises(TooLong):
+        decode(Recording(content, start=1.0), longest=3.7)
 
 
 def test_a_stretch_outside_of_the_recording_is_none():
@@ -252,6 +279,9 @@ def test_a_member_of_an_archive_is_read_where_it_lies(tmp_path):
 
 
 def test_a_file_that_cannot_be_read_is_said(tmp_path):
+    (tmp_path / "a.raw").write_bytes(b"x" * 100)
+    with pytest.raises(CorruptAudio):
+        decode(tmp_path / "a.raw")
     for path in (tmp_path / "none.wav", tmp_path, tmp_path / ("x" * 300)):
         with pytest.raises(CorruptAudio, match=r"No such file|Is a directory|File name too long"):
             decode(path)
