@@ -135,7 +135,7 @@ def join(parts: Iterator, params: PrepareAudio, promised: dict, folder: Path) ->
         shard_bytes = params.shard_megabytes * 1_000_000
         shards = {split: stack.enter_context(ShardWriter(folder / split, columns(), shard_bytes)) for split in SPLITS}
         rejected = stack.enter_context((folder / "rejected.jsonl").open("w", encoding="utf-8"))
-        for item in (seen.check(item) for part in parts for item in read_part(part.path)):
+        for item in (seen.check(item) for part in parts for item in read_part(part)):
             tally.count(item)
             if isinstance(item, Rejected):
                 rejected.write(json.dumps(item.row(), ensure_ascii=False) + "\n")

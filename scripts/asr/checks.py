@@ -88,6 +88,8 @@ class Checks:
         tokens = sum(self.tokens(part, language) for part in parts) + 2 * (len(parts) - 1)  # timestamps
         if tokens > self.max_tokens:
             return "too_many_tokens", f"{tokens} text tokens, at most {self.max_tokens}: {text[:80]}…"
+        if utterance.segments and _bare(text) != _bare(join(parts, language)):
+            return "bad_segments", f"its text is not what its segments say: {text[:80]}"
         last = 0.0
         for segment in utterance.segments:
             if not last <= segment.start <= segment.end:
@@ -103,7 +105,7 @@ class Checks:
         audio = utterance.audio
         try:
             if utterance.segments and utterance.segments[-1].end <= limit:
-                # What follows the last timed text is not part of the utterance, however long it is.
+                # Too long it may be by an end that nobody has transcribed.
                 with suppress(TooLong):
                     return decode(audio, limit), None
                 audio = audio.cut(0.0, utterance.segments[-1].end)
@@ -118,8 +120,9 @@ class Checks:
         if seconds < self.min_seconds:
             return "too_short", f"{seconds:.2f} s, at least {self.min_seconds} s"
         claimed = 0.0 if utterance.segments else utterance.seconds
-        if claimed - seconds > max(SLACK_SECONDS, 0.05 * claimed):
-            return "truncated", f"{seconds:.2f} s of the {claimed:.2f} s that the corpus says"
+        if claimed and abs(claimed - seconds) > max(SLACK_SECONDS, 0.05 * claimed):
+            reason = "truncated" if seconds < claimed else "longer_than_stated"
+            return reason, f"{seconds:.2f} s, but {claimed:.2f} s by what the corpus says"
         if utterance.segments and utterance.segments[-1].end > seconds + SLACK_SECONDS:
             return "bad_segments", f"a segment ends at {utterance.segments[-1].end:.2f} s of {seconds:.2f} s"
         if utterance.segments and utterance.segments[-1].start >= seconds:
@@ -132,6 +135,11 @@ class Checks:
         if text and not low <= pace <= high:
             return "characters_a_second", f"{pace:.1f}, not from {low:g} to {high:g}: {text[:80]}"
         return None
+
+
+def _bare(text: str) -> str:
+    """A text's letters and digits: the same with other punctuation, spaces and capitals."""
+    return "".join(filter(str.isalnum, text.casefold()))
 
 
 def _original(audio: Recording | bytes) -> bytes:

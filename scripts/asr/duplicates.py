@@ -26,10 +26,11 @@ class Seen:
         if isinstance(item, Rejected):
             return item
         row = digest_of(b"row\0" + item.id.encode())
-        sound = digest_of(b"audio\0" + item.source.encode() + b"\0" + digest_of(item.audio))
+        audio = item.source.encode() + b"\0" + digest_of(item.audio)
+        spoken, quiet = digest_of(b"spoken\0" + audio), digest_of(b"quiet\0" + audio)
         if row in self._digests:
             return reject(item, "duplicate_row", "the id of an earlier row")
-        if sound in self._digests and item.text:  # one silence is like another
+        if spoken in self._digests or (item.text and quiet in self._digests):  # one silence is like another
             return reject(item, "duplicate_audio", "the recording of an earlier row")
-        self._digests |= {row, sound}
+        self._digests |= {row, spoken if item.text else quiet}
         return item

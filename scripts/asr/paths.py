@@ -30,6 +30,9 @@ def output_folder(path: Path, unfinished: str = "") -> Iterator[Path]:
     partial = path.with_name(path.name + ".partial")
     with only_writer(partial):
         outdated = path.with_name(path.name + ".outdated")
+        old = outdated / path.name
+        if old.exists() and not path.exists():  # a run was killed between the two renames below
+            old.rename(path)
         shutil.rmtree(outdated, ignore_errors=True)
         try:
             _clear(partial, but=unfinished)
@@ -42,12 +45,12 @@ def output_folder(path: Path, unfinished: str = "") -> Iterator[Path]:
                 partial.rmdir()
             raise
         outdated.mkdir()
-        # Renamed before anything is removed, so that a run that is killed here leaves either the old or the new one.
-        if unfinished:
-            (partial / unfinished).rename(outdated / unfinished)
+        # Renamed before anything is removed: whenever a run is killed here, the old one or the new one is whole.
         if path.exists():
-            path.rename(outdated / f"{path.name}.old")
+            path.rename(old)
         partial.rename(path)
+        if unfinished:
+            (path / unfinished).rename(outdated / unfinished)
         shutil.rmtree(outdated)
 
 

@@ -2,7 +2,7 @@
 
     for slice in slices_of(corpus.utterances, longest=30.0): ...
     part = prepare_slice(slice, checks, folder)      # on any process of any machine that sees the files
-    for item in read_part(part.path): ...            # Utterance | Rejected, in the slice's order
+    for item in read_part(part): ...                 # Utterance | Rejected, in the slice's order
 
 A part is named after all that its bytes depend on: the rows, the recordings' files as they are now, the checks and the
 code. So what a killed run has finished is found again by its name, and nothing else is.
@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from uuid import uuid4
 
 import pyarrow as pa
 
 from asr.checks import Checks
+from asr.errors import UserError
 from asr.recording import Recording
 from asr.utterance import Rejected, Segment, Utterance
 
@@ -93,7 +95,7 @@ def prepare_slice(slice: Slice, checks: Checks, folder: Path) -> Part:
     buffer = pa.BufferOutputStream()
     with pa.ipc.new_stream(buffer, PART) as stream:
         stream.write_table(pa.Table.from_pylist(rows, PART))
-    unfinished = folder / f".{path.stem}.{os.getpid()}"
+    unfinished = folder / f".{path.stem}.{uuid4().hex}"  # another machine may be at the same slice
     try:
         with unfinished.open("wb") as file:
             file.write(buffer.getvalue())
@@ -105,16 +107,28 @@ def prepare_slice(slice: Slice, checks: Checks, folder: Path) -> Part:
     return Part(path, len(rows))
 
 
-def read_part(path: Path) -> Iterator[Utterance | Rejected]:
-    """A part's rows; `audio` is FLAC bytes, or b"" of a rejected row that could not be decoded."""
-    with pa.memory_map(str(path)) as file:
-        for row in pa.ipc.open_stream(file).read_all().to_pylist():
-            reason, detail = row.pop("reason"), row.pop("detail")
-            if reason:
-                yield Rejected(row["id"], row["source"], row["split"], row["speaker"], reason, detail, row["audio"])
-            else:
-                segments = tuple(Segment(**segment) for segment in row.pop("segments"))
-                yield Utterance(**row, segments=segments)
+def read_part(part: Part) -> Iterator[Utterance | Rejected]:
+    """A part's rows; `audio` is FLAC bytes, or b"" of a rejected row that could not be decoded.
+
+    Raises:
+        UserError: the file is not what was written; it is removed, so that the next run makes it anew.
+    """
+    try:
+        with pa.memory_map(str(part.path)) as file:
+            rows = pa.ipc.open_stream(file).read_all().to_pylist()
+        assert len(rows) == part.rows, f"{len(rows)} rows instead of {part.rows}"
+    except (OSError, pa.ArrowException, AssertionError) as error:
+        part.path.unlink(missing_ok=True)
+        raise UserError(
+            f"{part.path}: damaged ({error}), and removed; check the disk and run the stage again"
+        ) from error
+    for row in rows:
+        reason, detail = row.pop("reason"), row.pop("detail")
+        if reason:
+            yield Rejected(row["id"], row["source"], row["split"], row["speaker"], reason, detail, row["audio"])
+        else:
+            segments = tuple(Segment(**segment) for segment in row.pop("segments"))
+            yield Utterance(**row, segments=segments)
 
 
 def _row(item: Utterance | Rejected) -> dict:

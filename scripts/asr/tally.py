@@ -21,6 +21,7 @@ class Tally:
     def __init__(self, sources: Iterable[str]):
         self._table = {source: {} for source in sources}
         self._speakers: dict[tuple[str, str], set[bytes]] = {}
+        self._examples: dict[tuple[str, str, str], str] = {}  # by source, split and reason
 
     def count(self, item: Utterance | Rejected) -> None:
         empty = {"in": 0, "kept": 0, "rejected": {}, "seconds": 0.0}
@@ -28,6 +29,7 @@ class Tally:
         cell["in"] += 1
         if isinstance(item, Rejected):
             cell["rejected"][item.reason] = cell["rejected"].get(item.reason, 0) + 1
+            self._examples.setdefault((item.source, item.split, item.reason), f"{item.id}: {item.detail}")
             return
         cell["kept"] += 1
         cell["seconds"] += item.seconds
@@ -66,9 +68,12 @@ class Tally:
         for source, split, cell in cells:
             assert cell["in"] == cell["kept"] + sum(cell["rejected"].values()), cell
             if not cell["kept"]:
+                examples = "".join(
+                    f"\n  {reason}, such as {self._examples[source, split, reason]}" for reason in cell["rejected"]
+                )
                 raise UserError(
                     f"source {source}: nothing left of split {split}: {cell['in']} rows in, rejected: "
-                    f"{_counts(cell['rejected'])}; mend the corpus, or the limits in params.yaml"
+                    f"{_counts(cell['rejected'])}; mend the corpus, or the limits in params.yaml{examples}"
                 )
         for source, splits in self.table.items():
             if not splits:

@@ -73,10 +73,11 @@ SCRIPTS = dict.fromkeys(
     "hy": ("Armenian", *LATIN),
 }
 
-# They are no sign of their own, and a tokenizer would take them for one: zero width space, byte order mark, soft hyphen,
-# marks of direction, control characters but white space.
-MARKS = "\u200b\ufeff\u00ad\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-INVISIBLE = str.maketrans("", "", MARKS + "".join(map(chr, (*range(9), *range(14, 28), 0x7F))))
+# They are no sign of their own, and a tokenizer would take them for one: zero width space, word joiner, byte order mark,
+# soft hyphen, marks of direction, control characters but white space. Joiners within words are spelling and stay.
+MARKS = "\u200b\u2060\ufeff\u00ad\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+CONTROLS = (*range(9), *range(14, 28), *range(0x7F, 0x85), *range(0x86, 0xA0))
+INVISIBLE = str.maketrans("", "", MARKS + "".join(map(chr, CONTROLS)))
 # Apostrophes and hyphens inside a word are spelling: "geht's", "по-прежнему".
 PUNCTUATION = regex.compile(r"(?<!\w)['’‑-]|['’‑-](?!\w)|[^\w\s\p{S}\p{M}'’‑-]|_")
 # KsponSpeech's two readings, as written and as spoken, and its marks for breath, noise and laughter, repeats and doubt.

@@ -58,6 +58,7 @@ SPOILT = {
     "foreign_characters": {"text": "Grün ist яблоко."},
     "characters_a_second": {"audio": sound(0.4), "text": "Donaudampfschifffahrt."},
     "truncated": {"seconds": 2.6},
+    "longer_than_stated": {"seconds": 1.4},
     "bad_segments": {"segments": (Segment(1.0, 1.5, "Grün"), Segment(0.5, 1.9, "ist es."))},
 }
 
@@ -99,6 +100,13 @@ def test_segments_are_kept_cleaned_and_inside_the_sound(checks):
     assert prepared.text == "Grün ist es."
     late = replace(GOOD, segments=(Segment(0.0, 2.6, "Grün ist es."),))
     assert checks.prepare(late).detail == "a segment ends at 2.60 s of 2.00 s"
+
+
+def test_a_text_and_its_segments_say_the_same(checks):
+    segments = (Segment(0.0, 0.9, "grün – "), Segment(1.0, 2.0, "IST es"))
+    assert checks.prepare(replace(GOOD, segments=segments)).text == "Grün ist es."
+    more = checks.prepare(replace(GOOD, text="Grün ist es nicht.", segments=segments))
+    assert (more.reason, more.detail[:29]) == ("bad_segments", "its text is not what its segm")
 
 
 def test_no_segment_is_left_without_sound(checks):

@@ -29,6 +29,14 @@ def test_one_silence_is_like_another():
         assert seen.check(silence) is silence
 
 
+def test_one_sound_is_not_both_speech_and_silence():
+    silence = replace(FIRST, id="a/2", text="")
+    for first, second in ((FIRST, silence), (silence, FIRST)):
+        seen = Seen()
+        assert seen.check(first) is first
+        assert seen.check(second).reason == "duplicate_audio"
+
+
 def test_what_is_rejected_blocks_nothing_and_another_source_is_another():
     seen = Seen()
     assert seen.check(FIRST) is FIRST

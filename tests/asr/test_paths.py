@@ -52,6 +52,29 @@ def test_killed_writer_leaves_nothing_that_looks_whole_and_the_next_one_clears_i
     assert contents(tmp_path) == {"stage/file": "whole"}
 
 
+@pytest.mark.parametrize("renames", [0, 1, 2])
+def test_a_run_that_is_killed_while_it_replaces_the_old_one_loses_neither(tmp_path, renames):
+    """After so many of the renames at the end."""
+    program = (
+        "import os, sys; from pathlib import Path; from asr.paths import output_folder\n"
+        "with output_folder(Path('stage'), unfinished='parts') as folder:\n"
+        "    (folder / 'parts/a').write_text('part'); (folder / 'file').write_text('new')\n"
+        "    rename, left = Path.rename, [int(sys.argv[1])]\n"
+        "    def dying(self, target):\n"
+        "        left[0] -= 1\n"
+        "        os._exit(9) if left[0] < 0 else rename(self, target)\n"
+        "    Path.rename = dying"
+    )
+    write(tmp_path / "stage", "old")
+    line = [sys.executable, "-c", program, str(renames)]
+    assert subprocess.run(line, cwd=tmp_path, env={"PYTHONPATH": str(SCRIPTS)}).returncode == 9
+    with output_folder(tmp_path / "stage", unfinished="parts") as folder:
+        assert (tmp_path / "stage/file").read_text() == ("new" if renames == 2 else "old")
+        assert renames == 2 or (folder / "parts/a").read_text() == "part"
+        (folder / "file").write_text("newest")
+    assert contents(tmp_path) == {"stage/file": "newest"}
+
+
 def test_two_runs_cannot_write_the_same_folder(tmp_path):
     program = "from pathlib import Path; from asr.paths import output_folder\nwith output_folder(Path('stage')): pass"
     with output_folder(tmp_path / "stage") as folder:

@@ -8,8 +8,9 @@ import pytest
 import soundfile
 
 from asr.checks import Checks
+from asr.errors import UserError
 from asr.recording import Recording
-from asr.slices import SLICE_ROWS, prepare_slice, read_part, slices_of
+from asr.slices import SLICE_ROWS, Part, prepare_slice, read_part, slices_of
 from asr.utterance import Rejected, Segment, Utterance
 from asr.vocabulary import whisper_tokenizer
 
@@ -33,11 +34,25 @@ def test_a_part_gives_back_what_was_prepared(tmp_path, checks):
     (slice,) = slices_of(items, 30.0)
     part = prepare_slice(slice, checks, tmp_path)
     assert part.rows == 3
-    assert list(read_part(part.path)) == [checks.prepare(item) for item in items]
+    assert list(read_part(part)) == [checks.prepare(item) for item in items]
     before = part.path.stat()
     assert prepare_slice(slice, checks, tmp_path) == part
     assert part.path.stat() == before
     assert [path.name for path in tmp_path.glob("*.arrow")] == [part.path.name]
+
+
+def test_a_damaged_part_is_said_and_made_anew(tmp_path, checks):
+    (slice,) = slices_of([item(tmp_path, 0), item(tmp_path, 1)], 30.0)
+    part = prepare_slice(slice, checks, tmp_path)
+    whole = part.path.read_bytes()
+    for damaged in (whole[:-200], whole[:100], b""):
+        part.path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"damaged .* run the stage again"):
+            list(read_part(prepare_slice(slice, checks, tmp_path)))
+        assert prepare_slice(slice, checks, tmp_path) == part
+        assert part.path.read_bytes() == whole
+    with pytest.raises(UserError, match="2 rows instead of 3"):
+        list(read_part(Part(part.path, 3)))
 
 
 def test_slices_are_bounded_and_lose_nothing():

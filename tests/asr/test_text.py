@@ -34,6 +34,9 @@ def test_clean_is_idempotent_and_nfc(text):
     [
         ("de", {}, "soft\u00adhyphen und null\u200bbreit\ufeff", "softhyphen und nullbreit"),
         ("de", {}, "a\x00b\x07 \u202ec\n", "ab c"),
+        ("de", {}, "a\x80\x9fb\x85c\u2060d", "ab cd"),
+        ("ar", {}, "\u200fمرحبا\u200e\u061c", "مرحبا"),
+        ("fa", {}, "می\u200cخواهم", "می\u200cخواهم"),
         ("de", {"lower_case": True}, "Straße, ÄÖÜ", "straße, äöü"),
         ("tr", {"lower_case": True}, "İstanbul", unicodedata.normalize("NFC", "İstanbul".lower())),
         ("de", {"punctuation": False}, "„Geht's“ – ja-nein, 3 % und 5 €!", "Geht's ja-nein 3 und 5 €"),
