@@ -189,9 +189,10 @@ def contents_of(out: Path) -> dict[str, bytes]:
     return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_is_stopped_anywhere_goes_on_and_ends_the_same(tmp_path, model_dir, stop):
+@pytest.mark.parametrize(("stop", "workers"), [(signal.SIGKILL, "2"), (signal.SIGINT, "1")])
+def test_a_run_that_is_stopped_anywhere_goes_on_and_ends_the_same(tmp_path, model_dir, monkeypatch, stop, workers):
     """Stopped later and later, until it ends by itself; every run that was stopped leaves more parts."""
+    monkeypatch.setenv("WORKERS", workers)
     corpus = clips_for_training(tmp_path / "a", 400, seconds=2.0)
     expected = contents_of(run(tmp_path, model_dir, {"a": {"path": corpus}}))
     shutil.rmtree(tmp_path / "out")
@@ -266,7 +267,10 @@ def test_shards_are_cut_at_their_size_and_read_in_order(tmp_path, model_dir):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda corpus: (corpus / "clips" / "dev.wav").unlink(), r"(?s)split dev: 1 rows in, rejected: 1 missing_clip;.* such as a/dev.wav: "),
+        (
+            lambda corpus: (corpus / "clips" / "dev.wav").unlink(),
+            r"(?s)split dev: 1 rows in, rejected: 1 missing_clip;.* such as a/dev.wav: ",
+        ),
         (lambda corpus: (corpus / "train.tsv").unlink(), "no source has a split train, only"),
         (
             lambda corpus: [path.write_text(HEADER) for path in corpus.glob("*.tsv")],
