@@ -81,10 +81,14 @@ def read_corpus(corpus: str, speaker_hash: SpeakerHash, longest: Mapping[str, fl
     promised = tuple(split for split in opened.promised if split)
     if "" in opened.promised:
         promised = tuple(dict.fromkeys((*promised, *speaker_hash.splits)))
-    return replace(opened, promised=promised, utterances=_walk(opened, speaker_hash, longest))
+    place = f"{fields['path']}/" if "path" in fields else ""
+    return replace(opened, promised=promised, utterances=_walk(opened, speaker_hash, longest, place))
 
 
-def _walk(corpus: Corpus, speaker_hash: SpeakerHash, longest: Mapping[str, float]) -> Iterator[Utterance | Rejected]:
+def _walk(
+    corpus: Corpus, speaker_hash: SpeakerHash, longest: Mapping[str, float], place: str
+) -> Iterator[Utterance | Rejected]:
+    """The reader's items, cut and in splits. `place`: the corpus's folder, which no rejection names: it is this machine's."""
     rows = 0
     for item in corpus.utterances:
         rows += 1
@@ -92,7 +96,7 @@ def _walk(corpus: Corpus, speaker_hash: SpeakerHash, longest: Mapping[str, float
         if not item.split:
             item = replace(item, split=speaker_hash.split_of(item.speaker, item.id))
         if isinstance(item, Rejected):
-            yield item
+            yield replace(item, detail=item.detail.replace(place, "")) if place else item
         else:
             yield from cut(item, longest[item.split])
     assert rows == corpus.rows or not corpus.exact, f"{rows} rows instead of {corpus.rows}"

@@ -153,7 +153,7 @@ def test_a_broken_line_of_a_set_with_shards_is_that_line_alone(tmp_path, line):
         file.write(line)
     items = read(tmp_path, tars={"train": "audio_*.tar"})
     assert pairs(items) == [("0", b"0"), ("1", b"1")]
-    assert [item.detail.startswith(f"{tmp_path}/m.json:3: ") for item in items[2:]] == [True]
+    assert [item.detail.startswith("m.json:3: ") for item in items[2:]] == [True]
 
 
 def test_shard_ids_may_be_what_pandas_writes(tmp_path):

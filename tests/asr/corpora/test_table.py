@@ -106,9 +106,7 @@ def test_what_is_no_utterance_is_rejected_with_its_reason(tmp_path):
     }
     items = read(make(tmp_path, "path,sentence\n" + "\n".join(rows) + "\n"), quotes=False)
     assert [item.reason if isinstance(item, Rejected) else "" for item in items] == list(rows.values())
-    assert all(
-        f"{tmp_path}/t.csv:{line}: " in item.detail for line, item in enumerate(items, 2) if hasattr(item, "detail")
-    )
+    assert all(f"t.csv:{line}: " in item.detail for line, item in enumerate(items, 2) if hasattr(item, "detail"))
     assert items[-2].id == "s/t.csv:14"
 
 
@@ -142,7 +140,7 @@ def test_a_language_that_nobody_knows_is_said(tmp_path):
 def test_a_broken_line_is_rejected_and_the_others_are_not(tmp_path, line):
     good, rejected = read(make(tmp_path, b"path,sentence\nclips/a.wav,Eins\n" + line))
     assert (good.text, rejected.reason) == ("Eins", "malformed_row")
-    assert f"{tmp_path}/t.csv:3: " in rejected.detail
+    assert rejected.detail.startswith("t.csv:3: ")
 
 
 @pytest.mark.parametrize(
