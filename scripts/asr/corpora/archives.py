@@ -46,8 +46,9 @@ def members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Re
             with tarfile.open(fileobj=file, mode=mode, tarinfo=_Header) as archive:
                 for member in archive:
                     name = member_name(member)
-                    if member.isfile() and (not decompress or member.size <= MEMBER_BYTES) and wanted(name):
-                        if decompress:
+                    held = decompress or member.issparse()  # a sparse one's bytes do not lie in one piece
+                    if member.isfile() and (not held or member.size <= MEMBER_BYTES) and wanted(name):
+                        if held:
                             yield name, Recording(archive.extractfile(member).read(), name=name)
                         else:
                             _whole(member, path)

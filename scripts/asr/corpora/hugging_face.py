@@ -2,12 +2,14 @@
 
     audio: {bytes, path} | bytes | path     text     speaker, language, source: where a column is named
 
-Each row is "<split>/<number>". Recordings are never decoded here: `datasets` would do it with torchcodec, which needs
+Each row is "<split>/<its recording's path>", or where it has none a hash of its bytes, so that added rows rename no other.
+Recordings are never decoded here: `datasets` would do it with torchcodec, which needs
 FFmpeg on the machine. A folder of loose files goes through torchcodec even unread; audiofolder.py reads those.
 """
 
 import errno
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,7 @@ from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabl
 
 from asr.corpora import BY_SPEAKER, Corpus, entries, splits_in_order
 from asr.corpora.files import inside, lacking
+from asr.duplicates import digest_of
 from asr.errors import UserError
 from asr.recording import Recording
 from asr.utterance import Rejected, Utterance
@@ -77,12 +80,16 @@ def read(
         for (split, theirs), table in zip(order, tables, strict=True):
             prefix = split or (theirs if theirs not in splits else BY_SPEAKER)  # no other split's name: ids are unique
             features = table.features
+            named: Counter[bytes] = Counter()
             for number, row in enumerate(_rows(table, where.format(theirs))):
                 speaker, spoken, origin = (
                     _said(row.get(column), features.get(column))
                     for column in (speaker_column, language_column, source_column)
                 )
-                whose = {"id": f"{source}/{prefix}/{number}", "source": source, "split": split}
+                name = _name(row[audio_column]) or str(number)
+                named[key := digest_of(name.encode(errors="backslashreplace"))] += 1
+                name += f"/{named[key]}" if named[key] > 1 else ""
+                whose = {"id": f"{source}/{prefix}/{name}", "source": source, "split": split}
                 whose["speaker"] = f"{speakers}/{speaker}" if speaker else ""
                 try:
                     spoken = entries.language({language_column: spoken}, (language_column,), language)
@@ -170,6 +177,13 @@ def _said(value: object, feature: object) -> str:
     if isinstance(feature, ClassLabel) and isinstance(value, int) and value >= 0:
         return feature.int2str(value)
     return "" if value is None else str(value)
+
+
+def _name(value: dict | bytes | str | None) -> str:
+    """What a row's recording is called wherever the row stands; "" where there is none."""
+    if isinstance(value, dict):
+        value = value.get("path") or value.get("bytes")
+    return digest_of(value).hex() if isinstance(value, bytes) and value else str(value or "")
 
 
 def _recording(value: dict | bytes | str | None, folders: list[Path], name: str) -> Recording | tuple[str, str]:

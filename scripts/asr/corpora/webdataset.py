@@ -144,8 +144,11 @@ def _item(
 ) -> Utterance | Rejected:
     """What a sample is; `where` it lies, for the detail of a rejection."""
     recordings = [recording for kind, recording in parts if kind in RECORDINGS]
-    texts = {kind: recording for kind, recording in parts if kind in TEXTS}
     audio = recordings[0] if recordings else b""
+    # Beside 0001.16k.wav both 0001.txt and 0001.16k.txt are its text, and 0001.speaker.txt is not.
+    own = {_key_and_kind(audio.name)[0], audio.name.rpartition(".")[0]} if recordings else ()
+    named = [(kind, text) for kind, text in parts if kind in TEXTS and text.name.rpartition(".")[0] in own]
+    texts = dict(named)
 
     def reject(reason: str, detail: str) -> Rejected:
         return Rejected(id, source, split, "", reason, f"{where}: {detail}", audio)
@@ -154,6 +157,8 @@ def _item(
         return reject("missing_clip", f"no recording ({', '.join(sorted(RECORDINGS))}) beside it")
     if len(recordings) > 1:
         return reject("malformed_row", f"several recordings: {', '.join(recording.name for recording in recordings)}")
+    if len(named) > len(texts):
+        return reject("malformed_row", f"several texts: {', '.join(text.name for _, text in named)}")
     if not texts:
         return reject("no_text", "no .txt and no .json beside it")
     try:

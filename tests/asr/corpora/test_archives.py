@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import io
+import subprocess
 import tarfile
 import tracemalloc
 from pathlib import Path
@@ -57,6 +58,18 @@ def test_a_plain_one_gives_places_and_a_compressed_one_bytes(tmp_path):
     (_, packed), *_ = members(pack(tmp_path / "c.tar.gz"), lambda _: True)
     assert (place.source, place.size, place.name) == (tmp_path / "c.tar", 700, "wav/S1/a.wav")
     assert (packed.source, packed.name) == (FILES["wav/S1/a.wav"], "wav/S1/a.wav")
+
+
+@pytest.mark.parametrize("form", ["gnu", "posix"])
+def test_a_sparse_member_is_what_it_was(tmp_path, form):
+    with (tmp_path / "a.wav").open("wb") as file:
+        file.write(b"start")
+        file.seek(1_000_000)
+        file.write(b"end")
+    line = ["tar", "--create", "--sparse", f"--format={form}", f"--file={tmp_path / 'a.tar'}", "a.wav"]
+    subprocess.run(line, cwd=tmp_path, check=True)
+    assert (tmp_path / "a.tar").stat().st_size < 100_000
+    assert everything(tmp_path / "a.tar") == {"a.wav": (tmp_path / "a.wav").read_bytes()}
 
 
 @pytest.mark.parametrize("name", MODES)

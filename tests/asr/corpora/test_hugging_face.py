@@ -16,6 +16,7 @@ import soundfile
 from datasets import Audio, ClassLabel, Dataset, Features, Value
 
 from asr.corpora import Corpus, SpeakerHash, hugging_face, read_corpus
+from asr.duplicates import digest_of
 from asr.errors import UserError
 from asr.recording import Recording
 from asr.utterance import Rejected
@@ -49,6 +50,10 @@ def read(id: Path, splits: dict[str, str], **fields) -> list:
     assert len(items) == corpus.rows or not corpus.exact
     assert len({item.id for item in items}) == len(items)
     return items
+
+
+def name(content: bytes) -> str:
+    return digest_of(content).hex()
 
 
 def store(folder: Path, columns: dict[str, list], name: str = "train.parquet", **features) -> Path:
@@ -99,7 +104,8 @@ def parquet(tmp_path: Path, request) -> Path:
 @pytest.mark.parametrize("streaming", [False, True])
 def test_parquet(parquet, streaming):
     items = read(parquet, {"train": "train", "test": "test"}, streaming=streaming)
-    assert [item.id for item in items] == ["hf/test/0", "hf/test/1", *(f"hf/train/{i}" for i in range(4))]
+    names = [f"hf/test/{name(flac(i))}" for i in range(2)] + [f"hf/train/{name(flac(i))}" for i in range(3)]
+    assert [item.id for item in items] == [*names, "hf/train/3"]
     first = items[2]
     assert (first.audio.source, first.text, first.speaker, first.split) == (flac(0), "Satz 0", "people/7", "train")
     assert (first.language, first.domain, first.origin, first.seconds) == ("de", "d", "", 0)
@@ -150,17 +156,31 @@ def test_what_is_divided_by_speaker(tmp_path, streaming):
     corpus = open_set(tmp_path / "set", splits, streaming=streaming)
     assert sorted(corpus.promised) == ["dev", "test", "train"]
     items = read(tmp_path / "set", splits, streaming=streaming)
-    assert [item.id for item in items[:3]] == ["hf/test/0", "hf/test/1", "hf/train/0"]
+    same = name(b"x")
+    assert [item.id for item in items[:3]] == [f"hf/test/{same}", f"hf/test/{same}/2", f"hf/train/{same}"]
     assert [item.speaker for item in items[2:6]] == ["people/A", "people/B", "", ""]
     assert {item.split for item in items[2:]} == {"train", "dev", "test"}
 
 
+@pytest.mark.parametrize("with_paths", [False, True])
+def test_a_row_in_front_moves_no_other_to_another_split(tmp_path, with_paths):
+    def splits_of(folder: str, numbers: range) -> dict[str, str]:
+        contents = [{"bytes": b"%d" % i, "path": f"{i}.mp3" if with_paths else None} for i in numbers]
+        store(tmp_path / folder, {"audio": contents, "transkription": ["Ja."] * len(contents)})
+        items = read(tmp_path / folder, {"speaker": "train"}, speaker_column="")
+        return {item.id: item.split for item in items}
+
+    before, after = splits_of("before", range(1, 40)), splits_of("after", range(40))
+    assert len(after) == 40 and len({*before.values()}) == 3
+    assert before.items() <= after.items()
+
+
 def test_ids_are_unique_also_where_their_split_is_called_as_another_of_ours(tmp_path):
     columns = {"audio": [b"x"], "transkription": ["Ja."], "speaker": ["A"]}
-    for name in ("train.parquet", "test.parquet"):
-        store(tmp_path / "set", columns, name)
+    for file in ("train.parquet", "test.parquet"):
+        store(tmp_path / "set", columns, file)
     items = read(tmp_path / "set", {"test": "train", "speaker": "test"})
-    assert [item.id for item in items] == ["hf/test/0", "hf/speaker/0"]
+    assert [item.id for item in items] == [f"hf/test/{name(b'x')}", f"hf/speaker/{name(b'x')}"]
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -182,7 +202,7 @@ def test_languages_are_names_locales_or_codes(tmp_path):
     names = {"text_column": "text", "language_column": "locale", "speaker_column": ""}
     *items, rejected = read(tmp_path / "set", {"train": "train"}, **names)
     assert [item.language for item in items] == ["de", "de", "pt", "de"]
-    assert (rejected.id, rejected.reason) == ("hf/train/4", "malformed_row")
+    assert (rejected.id, rejected.reason) == (f"hf/train/{name(b'x')}/5", "malformed_row")
     assert "row 4: locale: Whisper knows no language 'Klingon'" in rejected.detail
 
 

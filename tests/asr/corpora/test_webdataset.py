@@ -142,6 +142,12 @@ def test_what_is_no_utterance_is_rejected_with_its_reason(tmp_path):
         ("10.json", {"text": "\ud800"}),
         ("11.wav", b"x"),
         ("11.txt", ""),
+        ("12.wav", b"x"),
+        ("12.txt", "Zwölf"),
+        ("12.speaker.txt", "S17"),
+        ("13.wav", b"x"),
+        ("13.txt", "Dreizehn"),
+        ("13.txt", "13"),
         (".hidden.wav", b"x"),
         ("LICENSE", b"x"),
     )
@@ -157,8 +163,10 @@ def test_what_is_no_utterance_is_rejected_with_its_reason(tmp_path):
         "8": "malformed_row",
         "9": "malformed_row",
         "10": "malformed_row",
+        "13": "malformed_row",
     }
-    assert [(item.id, item.text) for item in items if not isinstance(item, Rejected)] == [("s/train/x/11", "")]
+    kept = [(item.id, item.text) for item in items if not isinstance(item, Rejected)]
+    assert kept == [("s/train/x/11", ""), ("s/train/x/12", "Zwölf")]
     assert all("x.tar:" in item.detail for item in items if isinstance(item, Rejected))
 
 
