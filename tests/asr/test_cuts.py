@@ -62,17 +62,41 @@ def test_what_fits_is_unchanged():
         assert list(cut(utterance(segments), longest=30.0)) == [utterance(segments)]
 
 
-def test_overlapping_segments_are_in_different_stretches():
-    segments = [Segment(0, 10, "A"), Segment(8, 18, "B"), Segment(18, 29, "C"), Segment(29, 40, "D")]
-    parts = list(cut(utterance(segments), longest=30.0))
-    assert [part.text for part in parts] == ["A", "B C", "D"]
-    assert [(part.audio.start, part.audio.end) for part in parts] == [(0, 10), (8, 29), (29, 40)]
-    assert [part.text for part in cut(utterance(segments[:2]), longest=30.0)] == ["A", "B"]  # also where all would fit
+def test_what_is_outside_of_the_segments_goes_where_it_must():
+    segments = [Segment(2.0, 4.0, "Ja"), Segment(5.0, 9.0, "Nein")]
+    (part,) = cut(utterance(segments, start=10.0), longest=30.0, always=True)
+    assert (part.id, part.audio.start, part.audio.end, part.seconds) == ("s/a.mp4#2.00-9.00", 12.0, 19.0, 7.0)
+    assert part.segments == (Segment(0.0, 2.0, "Ja"), Segment(3.0, 7.0, "Nein"))
 
 
-def test_two_voices_at_the_same_time_have_two_ids():
-    parts = list(cut(utterance([Segment(0, 20, "A"), Segment(0, 20, "B"), Segment(30, 40, "C")]), longest=30.0))
-    assert [part.id for part in parts] == ["s/a.mp4#0.00-20.00", "s/a.mp4#0.00-20.00/2", "s/a.mp4#30.00-40.00"]
+@pytest.mark.parametrize("seed", range(30))
+def test_no_stretch_holds_a_voice_that_its_text_lacks(seed):
+    rng = random.Random(seed)
+    starts = sorted(rng.uniform(0, 60) for _ in range(12))
+    segments = [Segment(start, start + rng.uniform(0.5, 6), f"Satz {i}.") for i, start in enumerate(starts)]
+    items = list(cut(utterance(segments), longest=30.0, always=True))
+    texts = [item.text.split("Satz ")[1:] for item in items if isinstance(item, Utterance)]
+    assert sum(map(len, texts)) + sum(isinstance(item, Rejected) for item in items) == len(segments)
+    for item in items:
+        if isinstance(item, Utterance):
+            heard = [s for s in segments if min(s.end, item.audio.end) - max(s.start, item.audio.start) > 0.2]
+            assert item.text == join([s.text for s in heard], "de")
+
+
+def test_two_voices_at_the_same_time_are_rejected_each_with_its_id():
+    segments = [
+        Segment(0, 20, "A"),
+        Segment(0, 20, "B"),
+        Segment(20, 25, "C"),
+        Segment(24, 29, "D"),
+        Segment(30, 40, "E"),
+    ]
+    items = list(cut(utterance(segments), longest=30.0))
+    assert [item.id for item in items] == [
+        "s/a.mp4#0.00-20.00", "s/a.mp4#0.00-20.00/2", "s/a.mp4#20.00-25.00", "s/a.mp4#24.00-29.00", "s/a.mp4#30.00-40.00",
+    ]  # fmt: skip
+    assert [getattr(item, "reason", "") for item in items] == 4 * ["bad_segments"] + [""]
+    assert items[0].detail == "two at the same time: A"
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ class Corpus:
     promised: tuple[str, ...]
     utterances: Iterator[Utterance | Rejected]
     exact: bool = True  # False: `rows` is a guess, or another's word
+    cut_always: bool = False  # only what is within segments is transcribed, see `asr.cuts`
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _walk(
         if isinstance(item, Rejected):
             yield replace(item, detail=item.detail.replace(place, "")) if place else item
         else:
-            yield from cut(item, longest[item.split])
+            yield from cut(item, longest[item.split], corpus.cut_always)
     assert rows == corpus.rows or not corpus.exact, f"{rows} rows instead of {corpus.rows}"
 
 

@@ -1,11 +1,11 @@
 """Long recordings, audio or video, each beside its subtitles: one utterance a recording, its cues as segments.
 
     <path>/train/talks/a.mp4           a recording: wav mp3 flac ogg opus m4a mp4 mkv webm mov avi aac
-    <path>/train/talks/a.srt           its subtitles: .srt or .vtt, also a.de.srt
+    <path>/train/talks/a.srt           its subtitles: .srt or .vtt; a.de.srt before it, never a.en.srt if it is German
 
 SubRip and WebVTT are read by pysubs2, one cue at a time: left to itself it takes the notes and identifiers between WebVTT's
-cues for text, and drops a cue's last line if that is a number. `read_corpus` cuts the utterances where cues end. Each
-recording counts as a speaker, since its voices are not told apart.
+cues for text, and drops a cue's last line if that is a number. `read_corpus` cuts the utterances where cues end, and
+leaves out what is before the first and after the last. Each recording counts as a speaker, since its voices are not told apart.
 """
 
 import html
@@ -24,6 +24,7 @@ from asr.cuts import join
 from asr.errors import UserError
 from asr.recording import Recording
 from asr.utterance import Rejected, Segment, Utterance
+from asr.whisper_shape import LANGUAGES
 
 RECORDINGS = frozenset(
     {".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".mp4", ".mkv", ".webm", ".mov", ".avi", ".aac"}
@@ -52,7 +53,7 @@ def read(*, source: str, speakers: str, language: str, domain: str, path: Path, 
         folder = path if name == "." else inside(path, name)
         if folder is None:
             raise UserError(f"{name}: outside of {path}; let splits name a folder in it")
-        pairs += [(split, *pair) for pair in _pairs(exists(folder, "correct the source's path or splits"))]
+        pairs += [(split, *pair) for pair in _pairs(exists(folder, "correct the source's path or splits"), language)]
 
     def utterances() -> Iterator[Utterance | Rejected]:
         for split, recording, subtitles in pairs:
@@ -63,7 +64,7 @@ def read(*, source: str, speakers: str, language: str, domain: str, path: Path, 
             if recording is None:
                 problem = ("missing_clip", f"{subtitles}: no recording of this name beside it")
             elif subtitles is None:
-                problem = ("no_text", f"{recording}: no .srt or .vtt of this name beside it")
+                problem = ("no_text", f"{recording}: no .srt or .vtt in {language} of this name beside it")
             else:
                 try:
                     segments = _segments(subtitles, language)
@@ -77,10 +78,11 @@ def read(*, source: str, speakers: str, language: str, domain: str, path: Path, 
                 text = join([segment.text for segment in segments], language)
                 yield Utterance(id, audio, text, language, speaker, source, domain, split, segments=segments)
 
-    return Corpus(len(pairs), tuple(split for split, _ in splits_in_order(splits)), utterances())
+    promised = tuple(split for split, _ in splits_in_order(splits))
+    return Corpus(len(pairs), promised, utterances(), cut_always=True)
 
 
-def _pairs(folder: Path) -> list[tuple[Path | None, Path | None]]:
+def _pairs(folder: Path, language: str) -> list[tuple[Path | None, Path | None]]:
     """Each recording and its subtitles, in the order of their names; what is hidden (macOS's ._a.mp4) is not looked at."""
     files = [folder / name for name in files_below(folder, lambda name: not name.startswith("."))]
     recordings: dict[Path, list[Path]] = defaultdict(list)
@@ -93,14 +95,24 @@ def _pairs(folder: Path) -> list[tuple[Path | None, Path | None]]:
             name = file.with_suffix("")
             plain = name.with_name(LANGUAGE.sub("", name.name))
             subtitles[plain if name not in recordings and plain in recordings else name].append(file)
+    for name in subtitles:
+        if name in recordings:
+            subtitles[name] = _in_language(subtitles[name], name, language)
     for name, found in subtitles.items():
         for kind, several in (("subtitles", found), ("recordings", recordings.get(name, []))):
             if len(several) > 1:
                 names = ", ".join(file.name for file in several)
                 raise UserError(f"{name.parent}: {kind} {names} belong together; keep one of them here")
-    pairs = [(file, subtitles.get(name, [None])[0]) for name, found in recordings.items() for file in found]
+    pairs = [(file, next(iter(subtitles.get(name, [])), None)) for name, found in recordings.items() for file in found]
     pairs += [(None, file) for name, found in subtitles.items() if name not in recordings for file in found]
     return sorted(pairs, key=lambda pair: pair[0] or pair[1])
+
+
+def _in_language(files: list[Path], name: Path, language: str) -> list[Path]:
+    """Of a recording's subtitles those in `language`, else those whose names do not say a language of Whisper's."""
+    codes = {file: re.split("[-_]", file.stem[len(name.name) + 1 :].lower())[0] for file in files}
+    own = [file for file, code in codes.items() if code == language]
+    return own or [file for file, code in codes.items() if code not in LANGUAGES]
 
 
 def _segments(file: Path, language: str) -> tuple[Segment, ...]:

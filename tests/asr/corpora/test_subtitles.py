@@ -12,7 +12,9 @@ from asr.utterance import Rejected, Segment
 LONGEST = {"train": 30.0, "dev": 30.0, "test": 30.0}
 SRT = "1\n00:00:01,000 --> 00:00:02,500\nGuten Tag.\n\n2\n00:00:03,000 --> 00:00:04,250\nWie geht\nes Ihnen?\n"
 VTT = "WEBVTT\n\n00:01.000 --> 00:02.500\nGuten Tag.\n\n00:03.000 --> 00:04.250\nWie geht\nes Ihnen?\n"
-SEGMENTS = (Segment(1.0, 2.5, "Guten Tag."), Segment(3.0, 4.25, "Wie geht es Ihnen?"))
+# From the first cue's start: what is before it and after the last one nobody has transcribed.
+SEGMENTS = (Segment(0.0, 1.5, "Guten Tag."), Segment(2.0, 3.25, "Wie geht es Ihnen?"))
+STRETCH = "#1.00-4.25"
 
 
 def open_corpus(path: Path, splits: dict[str, str] | None = None, language: str = "de") -> Corpus:
@@ -51,12 +53,13 @@ def texts(path: Path, text: str | bytes, ending: str = "srt", language: str = "d
 
 
 @pytest.mark.parametrize(
-    ("ending", "text"), [("srt", SRT), ("vtt", VTT), ("de.srt", SRT), ("pt-BR.vtt", VTT), ("SRT", SRT)]
+    ("ending", "text"),
+    [("srt", SRT), ("vtt", VTT), ("de.srt", SRT), ("de-AT.vtt", VTT), ("deu.srt", SRT), ("SRT", SRT)],
 )
 def test_srt_and_vtt_give_the_same(tmp_path, ending, text):
     (item,) = read(put(tmp_path, "train/talks/a.mp4", f"train/talks/a.{ending}", text=text))
-    assert (item.id, item.speaker) == ("s/train/talks/a.mp4", "s/train/talks/a.mp4")
-    assert item.audio == Recording(tmp_path / "train/talks/a.mp4")
+    assert (item.id, item.speaker) == (f"s/train/talks/a.mp4{STRETCH}", "s/train/talks/a.mp4")
+    assert item.audio == Recording(tmp_path / "train/talks/a.mp4", start=1.0, end=4.25)
     assert (item.segments, item.text) == (SEGMENTS, "Guten Tag. Wie geht es Ihnen?")
 
 
@@ -155,12 +158,12 @@ def test_each_with_its_own_and_what_is_alone_is_rejected(tmp_path):
     put(tmp_path, "train/b.wav", "train/b.de.wav", "train/b.de.srt", "train/._a.mp4", "train/cover.jpg")
     items = read(tmp_path)
     assert {item.id.removeprefix("s/train/"): getattr(item, "reason", "") for item in items} == {
-        "a.mp4": "",
-        "x/a.mkv": "",
+        f"a.mp4{STRETCH}": "",
+        "x/a.mkv": "no_text",  # its subtitles are English
         "silent.opus": "no_text",
         "gone.srt": "missing_clip",
         "b.wav": "no_text",
-        "b.de.wav": "",
+        f"b.de.wav{STRETCH}": "",
     }
     assert len({item.id for item in items}) == len(items)
     assert [item.id for item in items] == sorted(item.id for item in items)
@@ -196,7 +199,7 @@ def test_all_endings_of_recordings(tmp_path):
     ("names", "message"),
     [
         (("a.mp4", "a.srt", "a.vtt"), "subtitles a.srt, a.vtt belong together; keep one"),
-        (("a.mp4", "a.de.srt", "a.en.srt"), "subtitles a.de.srt, a.en.srt belong together; keep one"),
+        (("a.mp4", "a.de.srt", "a.de.vtt", "a.en.srt"), "subtitles a.de.srt, a.de.vtt belong together; keep one"),
         (("a.mp3", "a.mp4", "a.srt"), "recordings a.mp3, a.mp4 belong together; keep one"),
     ],
 )
@@ -205,14 +208,35 @@ def test_two_of_a_kind(tmp_path, names, message):
         open_corpus(put(tmp_path, *(f"train/{name}" for name in names)))
 
 
+@pytest.mark.parametrize(
+    ("endings", "taken"),
+    [
+        (("de.srt", "en.srt", "srt"), "de.srt"),
+        (("en.srt", "srt"), "srt"),
+        (("en.srt", "fr.vtt", "de-CH.srt"), "de-CH.srt"),
+        (("en.srt", "sdh.srt"), "sdh.srt"),
+        (("en.srt", "pt-BR.srt"), None),
+    ],
+)
+def test_of_several_languages_the_sources_own(tmp_path, endings, taken):
+    put(tmp_path, "train/a.mp4")
+    for ending in endings:
+        put(tmp_path, f"train/a.{ending}", text=cue(f"Aus {ending}"))
+    (item,) = read(tmp_path)
+    assert (item.reason == "no_text") if taken is None else (item.text == f"Aus {taken}")
+
+
 def test_splits(tmp_path):
     for split in ("train", "test"):
         put(tmp_path, f"{split}/a.mp4", f"{split}/a.srt")
     items = read(tmp_path, {"train": "train", "test": "test"})
-    assert [(item.id, item.split) for item in items] == [("s/test/a.mp4", "test"), ("s/train/a.mp4", "train")]
+    assert [(item.id, item.split) for item in items] == [
+        (f"s/test/a.mp4{STRETCH}", "test"),
+        (f"s/train/a.mp4{STRETCH}", "train"),
+    ]
     corpus = open_corpus(tmp_path, {"speaker": "."})
     assert corpus.promised == ("train", "dev", "test")
-    assert [item.id for item in corpus.utterances] == ["s/test/a.mp4", "s/train/a.mp4"]
+    assert [item.id for item in corpus.utterances] == [f"s/{split}/a.mp4{STRETCH}" for split in ("test", "train")]
     with pytest.raises(UserError, match="nowhere: no such file or folder; correct"):
         open_corpus(tmp_path, {"train": "nowhere"})
     with pytest.raises(UserError, match=r"\.\./b: outside of"):
