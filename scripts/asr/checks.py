@@ -113,7 +113,7 @@ class Checks:
         except TooLong as error:
             return None, ("too_long", f"{error.seconds:.2f} s, at most {limit} s in {utterance.split}")
         except CorruptAudio as error:
-            return None, ("unreadable_audio", str(error))
+            return None, ("unreadable_audio", _without_folder(str(error), audio))
 
     def _problem_of_sound(self, utterance: Utterance, waveform: np.ndarray) -> Problem:
         seconds, text = len(waveform) / SAMPLE_RATE, utterance.text
@@ -140,6 +140,13 @@ class Checks:
 def _bare(text: str) -> str:
     """A text's letters and digits: the same with other punctuation, spaces and capitals."""
     return "".join(filter(str.isalnum, text.casefold()))
+
+
+def _without_folder(message: str, audio: Recording | bytes) -> str:
+    """A message about a recording, with its file's name alone: where this machine has it is no part of the result."""
+    if isinstance(audio, Recording) and isinstance(audio.source, Path):
+        return message.replace(f"{audio.source.parent}/", "")
+    return message
 
 
 def _original(audio: Recording | bytes) -> bytes:

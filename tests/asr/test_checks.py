@@ -73,6 +73,14 @@ def test_each_check_has_its_reason(checks, reason):
     assert rejected.audio[:4] == {"unreadable_audio": b"RIFF", "too_long": b""}.get(reason, b"fLaC")
 
 
+def test_a_rejection_does_not_say_where_this_machine_has_its_files(checks, tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"RIFF, or so it says")
+    for name in ("a.wav", "none.wav"):
+        rejected = checks.prepare(replace(GOOD, audio=Recording(tmp_path / name)))
+        assert rejected.reason == "unreadable_audio" and name in rejected.detail
+        assert str(tmp_path) not in rejected.detail
+
+
 def test_what_a_reader_has_rejected_stays(checks):
     rejected = Rejected("a/1", "a", "train", "", "missing_clip", "no file", Recording(b"x"))
     assert checks.prepare(rejected) == replace(rejected, audio=b"x")

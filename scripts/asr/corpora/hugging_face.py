@@ -2,12 +2,13 @@
 
     audio: {bytes, path} | bytes | path     text     speaker, language, source: where a column is named
 
-Each row is "<split>/<its recording's path>", or where it has none a hash of its bytes, so that added rows rename no other.
-Recordings are never decoded here: `datasets` would do it with torchcodec, which needs
-FFmpeg on the machine. A folder of loose files goes through torchcodec even unread; audiofolder.py reads those.
+Each row is "<split>/<its recording's path>/<a hash of its bytes>", without what it has not: added rows rename no other.
+Recordings are never decoded here: `datasets` would do it with torchcodec, which needs FFmpeg on the machine. A folder of
+loose files goes through torchcodec even unread; audiofolder.py reads those.
 """
 
 import errno
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -86,7 +87,7 @@ def read(
                     _said(row.get(column), features.get(column))
                     for column in (speaker_column, language_column, source_column)
                 )
-                name = _name(row[audio_column]) or str(number)
+                name = _name(row[audio_column], folders) or str(number)
                 named[key := digest_of(name.encode(errors="backslashreplace"))] += 1
                 name += f"/{named[key]}" if named[key] > 1 else ""
                 whose = {"id": f"{source}/{prefix}/{name}", "source": source, "split": split}
@@ -179,11 +180,14 @@ def _said(value: object, feature: object) -> str:
     return "" if value is None else str(value)
 
 
-def _name(value: dict | bytes | str | None) -> str:
-    """What a row's recording is called wherever the row stands; "" where there is none."""
-    if isinstance(value, dict):
-        value = value.get("path") or value.get("bytes")
-    return digest_of(value).hex() if isinstance(value, bytes) and value else str(value or "")
+def _name(value: dict | bytes | str | None, folders: list[Path]) -> str:
+    """What a row's recording is called wherever the row and the data set's files lie; "" where there is none."""
+    path, content = (value.get("path"), value.get("bytes")) if isinstance(value, dict) else (value, value)
+    path = path if isinstance(path, str) else ""
+    if isinstance(content, bytes) and content:  # many recordings may have one path: "audio.wav"
+        return f"{path}/{digest_of(content).hex()[:16]}".removeprefix("/")
+    files = ((folder, inside(folder, path)) for folder in folders)
+    return next((file.relative_to(os.path.abspath(folder)).as_posix() for folder, file in files if file), path)
 
 
 def _recording(value: dict | bytes | str | None, folders: list[Path], name: str) -> Recording | tuple[str, str]:

@@ -4,8 +4,9 @@
     <path>/audio/0.wav                 seen from the manifest's folder (NeMo's rule), or absolute
     <path>/train/audio_0.tar …         of a tarred set, with `shard_id` in its manifest
 
-`offset` (seconds) means a stretch of a longer file, `duration` long. Where they are given, `lang` or `language`, `speaker`,
-`domain` and `segments` (start, end, text) count too.
+`offset` (seconds) means a stretch of a longer file, `duration` long. Without it a recording is taken whole: `duration` is
+then its length, often rounded, and the shared checks reject what is longer or shorter; NeMo would read the first seconds.
+Where they are given, `lang` or `language`, `speaker`, `domain` and `segments` (start, end, text) count too.
 
 NeMo flattens the names in its tars, and calls a member's second, third, … entry `<name>-sub1`, `<name>-sub2`: entries and
 members are paired by `asr.corpora.nemo_tars`. Tarred sets come in the order of the tars, others in that of the manifest.

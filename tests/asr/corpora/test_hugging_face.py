@@ -53,7 +53,7 @@ def read(id: Path, splits: dict[str, str], **fields) -> list:
 
 
 def name(content: bytes) -> str:
-    return digest_of(content).hex()
+    return digest_of(content).hex()[:16]
 
 
 def store(folder: Path, columns: dict[str, list], name: str = "train.parquet", **features) -> Path:
@@ -162,17 +162,25 @@ def test_what_is_divided_by_speaker(tmp_path, streaming):
     assert {item.split for item in items[2:]} == {"train", "dev", "test"}
 
 
-@pytest.mark.parametrize("with_paths", [False, True])
-def test_a_row_in_front_moves_no_other_to_another_split(tmp_path, with_paths):
-    def splits_of(folder: str, numbers: range) -> dict[str, str]:
-        contents = [{"bytes": b"%d" % i, "path": f"{i}.mp3" if with_paths else None} for i in numbers]
+@pytest.mark.parametrize("path", [None, "{}.mp3", "audio.mp3"], ids=["no path", "its own", "the same"])
+def test_a_row_in_front_moves_no_other_to_another_split(tmp_path, path):
+    def splits_of(folder: str, numbers: range) -> dict[bytes, tuple[str, str]]:
+        contents = [{"bytes": b"%d" % i, "path": path and path.format(i)} for i in numbers]
         store(tmp_path / folder, {"audio": contents, "transkription": ["Ja."] * len(contents)})
         items = read(tmp_path / folder, {"speaker": "train"}, speaker_column="")
-        return {item.id: item.split for item in items}
+        return {item.audio.source: (item.id, item.split) for item in items}
 
     before, after = splits_of("before", range(1, 40)), splits_of("after", range(40))
-    assert len(after) == 40 and len({*before.values()}) == 3
+    assert len(after) == 40 and len({split for _, split in before.values()}) == 3
     assert before.items() <= after.items()
+
+
+def test_a_recording_is_called_by_its_path_and_a_hash_of_its_bytes(tmp_path):
+    contents = [{"bytes": byte, "path": "a.mp3"} for byte in (b"x", b"y", b"x")]
+    store(tmp_path / "set", {"audio": contents, "transkription": ["Ja."] * 3})
+    items = read(tmp_path / "set", {"train": "train"}, speaker_column="")
+    x, y = name(b"x"), name(b"y")
+    assert [item.id for item in items] == [f"hf/train/a.mp3/{x}", f"hf/train/a.mp3/{y}", f"hf/train/a.mp3/{x}/2"]
 
 
 def test_ids_are_unique_also_where_their_split_is_called_as_another_of_ours(tmp_path):
@@ -274,7 +282,7 @@ def test_a_hub_that_cannot_be_reached(tmp_path, environment):
 
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize("form", ["path", "record"])
-def test_paths_are_files_inside_of_the_folder(tmp_path, streaming, form):
+def test_paths_are_files_inside_of_the_folder(tmp_path, monkeypatch, streaming, form):
     folder = tmp_path / "set"
     (folder / "recordings").mkdir(parents=True)
     (folder / "recordings" / "0.flac").write_bytes(flac(0))
@@ -287,9 +295,13 @@ def test_paths_are_files_inside_of_the_folder(tmp_path, streaming, form):
     store(folder, columns, audio=Value("string") if form == "path" else record)
     items = read(folder, {"train": "train"}, streaming=streaming)
     assert [item.audio for item in items[:2]] == 2 * [Recording(folder / "recordings" / "0.flac")]
+    assert [item.id for item in items[:2]] == ["hf/train/recordings/0.flac", "hf/train/recordings/0.flac/2"]
     reasons = ["unreadable_audio", "missing_clip", "outside_corpus", "outside_corpus", "missing_clip", "missing_clip"]
     assert [item.reason for item in items[2:]] == reasons
     assert "row 4: '/etc/passwd' is no file inside" in items[4].detail
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert [item.id for item in read(Path("../set"), {"train": "train"})][:2] == [item.id for item in items][:2]
 
 
 def test_a_full_disk_is_no_wrong_id(tmp_path, on_a_full_disk):

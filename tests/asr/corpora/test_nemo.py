@@ -97,6 +97,21 @@ def test_stretches_with_one_start_have_ids_of_their_own(tmp_path):
     assert [item.id for item in items] == [f"s/audio/0.wav{end}" for end in ("#1-3", "#1-3.5", "#1", "")]
 
 
+@pytest.mark.parametrize("tarred", [False, True])
+def test_a_duration_without_an_offset_is_the_files_length(tmp_path, tarred):
+    """Which the shared checks compare with the sound."""
+    lengths = [{"duration": 3.0}, {"duration": 3, "offset": None}, {"duration": None}, {"duration": 3.0, "offset": 0}]
+    with_files(tmp_path, [{"audio_filepath": "audio/0.wav", "text": "A"} | length for length in lengths])
+    tar(tmp_path / "x.tar", FILES)
+    *whole, stretch = read(tmp_path, tars={"train": "x.tar"} if tarred else {})
+    assert [(item.seconds, item.audio.start, item.audio.end) for item in whole] == [
+        (3, 0, None),
+        (3, 0, None),
+        (0, 0, None),
+    ]
+    assert (stretch.seconds, stretch.audio.start, stretch.audio.end) == (3, 0, 3)
+
+
 def facts(items: list) -> list[tuple]:
     return sorted((i.id, i.text, i.speaker, i.language, i.seconds, i.audio.start, i.audio.end) for i in items)
 
