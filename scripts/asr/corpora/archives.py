@@ -11,13 +11,15 @@ import gzip
 import io
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from asr.corpora.files import unreadable
 from asr.errors import UserError
 from asr.recording import Recording
 
+Row = TypeVar("Row")
 # A member of a compressed tarball that says it is larger is passed over: a few kilobytes can become a terabyte. It has to
 # be held; what lies in a plain one is not.
 MEMBER_BYTES = 200_000_000
@@ -58,6 +60,25 @@ def members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Re
         raise UserError(f"{path}: not a whole tarball ({error}); download it again") from error
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def with_members(
+    path: Path, waiting: dict[str, Iterable[Row]], key: Callable[[str], str] = str
+) -> Iterator[tuple[Row, Recording | None]]:
+    """Rows with the recordings that they wait for, in the order of a tarball; then those whose member is not in it.
+
+    Args:
+        waiting: the rows by `key` of their member's name; those that have come are taken out.
+
+    Raises:
+        UserError: as `members`.
+    """
+    for name, recording in members(path, lambda name: key(name) in waiting):
+        for row in waiting.pop(key(name)):  # a tarball may hold a name twice: the first counts
+            yield row, recording
+    for rows in waiting.values():
+        for row in rows:
+            yield row, None
 
 
 def members_within(recording: Recording, where: str) -> Iterator[tuple[str, Recording]]:

@@ -49,9 +49,13 @@ def read(
     order = [(split, name, reader.table(name)) for split, name in splits_in_order(splits)]
     rows, unnamed = 0, {}
     for _, name, table in order:
-        named = [reader.file(name, entry) for _, entry in reader.entries(table)]
-        unnamed[name] = sorted(set(reader.recordings(name)).difference(named))
-        rows += len(named) + len(unnamed[name])
+        left = set(reader.recordings(name))
+        for _, entry in reader.entries(table):
+            rows += 1
+            if file := reader.file(name, entry):
+                left.discard(reader.id(file))
+        unnamed[name] = sorted(left, key=lambda file: file.replace("/", "\0"))  # folder by folder
+        rows += len(left)
     items = (item for split, name, table in order for item in reader.items(split, name, table, unnamed[name]))
     return Corpus(rows, tuple(split for split, *_ in order), items)
 
@@ -95,24 +99,25 @@ class _Reader(NamedTuple):
             return None
         return self._seen_from(name, file_name) if file_name else None
 
-    def recordings(self, name: str) -> Iterator[Path]:
-        """All recordings that are the folder's."""
+    def recordings(self, name: str) -> Iterator[str]:
+        """All recordings that are the folder's, seen from `path`: names, since Path objects are four times as large."""
         found = files_below(self.path / name, lambda file: file in TABLES or file.lower().endswith(AUDIO))
         others = {PurePosixPath(file).parent for file in found if "/" in file and file.endswith(TABLES)}
         for file in found:
             if not file.endswith(TABLES) and others.isdisjoint(PurePosixPath(file).parents):
-                yield self._seen_from(name, file)
+                yield self.id(self._seen_from(name, file))
 
-    def items(self, split: str, name: str, table: Path, unnamed: list[Path]) -> Iterator[Utterance | Rejected]:
+    def items(self, split: str, name: str, table: Path, unnamed: list[str]) -> Iterator[Utterance | Rejected]:
         for where, entry in self.entries(table):
             yield self._item(split, name, where, entry)
-        for file in unnamed:
-            id = f"{self.source}/{self._id(file)}"
-            yield Rejected(id, self.source, split, "", "no_text", f"{table}: does not name {file}", Recording(file))
+        for name in unnamed:
+            file = Path(os.path.abspath(self.path), name)
+            detail = f"{table}: does not name {file}"
+            yield Rejected(f"{self.source}/{name}", self.source, split, "", "no_text", detail, Recording(file))
 
     def _item(self, split: str, name: str, where: str, entry: dict | str) -> Utterance | Rejected:
         file, speaker = self.file(name, entry), ""
-        id = f"{self.source}/{self._id(file) if file else where.removeprefix(f'{self.path}/')}"
+        id = f"{self.source}/{self.id(file) if file else where.removeprefix(f'{self.path}/')}"
         try:
             if isinstance(entry, str):
                 raise Malformed(entry)
@@ -134,5 +139,5 @@ class _Reader(NamedTuple):
     def _seen_from(self, name: str, file: str) -> Path | None:
         return inside(self.path, str(PurePosixPath(name, file)))
 
-    def _id(self, file: Path) -> str:
+    def id(self, file: Path) -> str:
         return file.relative_to(os.path.abspath(self.path)).as_posix()

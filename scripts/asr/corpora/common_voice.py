@@ -9,7 +9,6 @@ A tarball is read twice from front to back, for the tables and for the clips, an
 utterances come in the order of the archive, those of a folder in the order of the tables.
 """
 
-import io
 import math
 import re
 import sys
@@ -18,8 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from asr.corpora import Corpus
-from asr.corpora.archives import members
-from asr.corpora.files import BYTE_ORDER_MARKS, exists, inside, lacking, lines_of, not_utf8, unreadable
+from asr.corpora.archives import members, with_members
+from asr.corpora.files import exists, inside, lacking, lines_in, lines_of, unreadable
 from asr.corpora.tables import Row, parse_table, table_rows
 from asr.cuts import reject
 from asr.errors import UserError
@@ -147,10 +146,10 @@ class _Rows:
         def id_of(member: str) -> str:
             return f"{self.source}/{member.removeprefix(f'{clips}/')}" if member.startswith(f"{clips}/") else ""
 
-        for member, recording in members(path, lambda member: id_of(member) in waiting):
-            yield from (replace(item, audio=recording) for item, _ in waiting.pop(id_of(member)))
-        for left in waiting.values():
-            for item, where in left:
+        for (item, where), recording in with_members(path, waiting, id_of):
+            if recording:
+                yield replace(item, audio=recording)
+            else:
                 clip = clips / item.id.removeprefix(f"{self.source}/")
                 yield reject(item, "missing_clip", f"{where}: no member {clip} in {path}")
 
@@ -207,15 +206,7 @@ def _tables_of_tarball(path: Path, language: str, tables: Iterable[str]) -> tupl
 
 
 def _lines(content: Recording, name: str) -> Iterator[str]:
-    """The lines of a table in a tarball. Not as one string: a sentence in another script doubles the size of all."""
-    with content.open() as file:
-        start = file.read(4)
-        file.seek(0)
-        encoding = next((code for mark, code in BYTE_ORDER_MARKS.items() if start.startswith(mark)), "utf-8")
-        try:
-            yield from io.TextIOWrapper(file, encoding, newline="")
-        except UnicodeDecodeError as error:
-            raise not_utf8(name, error) from None
+    return lines_in(content.open().read(), name)
 
 
 def _only(path: Path, language: str, tables: Iterable[str], roots: list):

@@ -5,6 +5,7 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from asr.errors import UserError
 
@@ -73,50 +74,52 @@ def files_below(folder: Path, wanted: Callable[[str], bool]) -> list[str]:
     return sorted(names)
 
 
-def open_text(path: Path) -> io.TextIOBase:
-    """A text file, decoded as its byte order mark says, else as UTF-8; line ends as they are, other bytes as surrogates.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            start = file.read(4)
-        encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if start.startswith(mark)), "utf-8")
-        return path.open(encoding=encoding, errors="surrogateescape", newline="")
-    except OSError as error:
-        raise unreadable(path, error) from error
-
-
 def text_of(content: bytes, name: str) -> str:
-    """The text of a file's bytes, decoded as `open_text` does.
+    """The text of a file's bytes, decoded as their byte order mark says, else as UTF-8.
 
     Raises:
         UserError: it is not UTF-8, nor has it a byte order mark.
     """
-    encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8")
     try:
-        return content.decode(encoding)
+        return content.decode(_encoding(content))
     except UnicodeDecodeError as error:
         raise not_utf8(name, error) from None
 
 
 def lines_of(path: Path) -> Iterator[str]:
-    """The lines of a text file with their ends; surrogates stand for bytes that are not UTF-8, see `printable`.
+    """The lines of a text file with their ends, decoded as its byte order mark says, else as UTF-8; surrogates stand for
+    bytes that are not, see `printable`.
 
     Raises:
         UserError: it cannot be read, or its first line is not UTF-8.
     """
     try:
-        with open_text(path) as file:
-            if first := file.readline():
-                first.encode("utf-8", "surrogateescape").decode()
-                yield first
-            yield from file
-    except UnicodeDecodeError as error:
-        raise not_utf8(path, error) from None
+        with path.open("rb") as file:
+            yield from _lines(file, path)
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def lines_in(content: bytes, name: str) -> Iterator[str]:
+    """As `lines_of`, of the bytes of a file that is called `name`."""
+    return _lines(io.BytesIO(content), name)
+
+
+def _lines(file: BinaryIO, name: object) -> Iterator[str]:
+    encoding = _encoding(file.read(4))
+    file.seek(0)
+    lines = io.TextIOWrapper(file, encoding, errors="surrogateescape", newline="")
+    try:
+        if first := lines.readline():
+            first.encode("utf-8", "surrogateescape").decode()
+            yield first
+        yield from lines
+    except UnicodeDecodeError as error:
+        raise not_utf8(name, error) from None
+
+
+def _encoding(start: bytes) -> str:
+    return next((name for mark, name in BYTE_ORDER_MARKS.items() if start.startswith(mark)), "utf-8")
 
 
 def printable(text: str) -> str:

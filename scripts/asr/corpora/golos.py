@@ -16,7 +16,6 @@ A tarball is read twice from front to back, for its lists and for its recordings
 Meanwhile its rows are in memory, about 2 KB each (2 GB for all of Golos): less than that, and it has to be unpacked.
 """
 
-import io
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -26,9 +25,9 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from asr.corpora import Corpus
-from asr.corpora.archives import is_archive, members
+from asr.corpora.archives import is_archive, members, with_members
 from asr.corpora.entries import Malformed, label, seconds, text
-from asr.corpora.files import exists, files_below, inside, lacking, lines_of, text_of
+from asr.corpora.files import exists, files_below, inside, lacking, lines_in, lines_of
 from asr.corpora.json_lines import parse_json_lines
 from asr.corpora.tables import parse_table
 from asr.errors import UserError
@@ -110,8 +109,9 @@ class _Reader(NamedTuple):
                 yield item
             else:
                 waiting.setdefault(self._member(item.audio.source), []).append(replace(item, audio=b""))
-        for name, recording in members(self.path, waiting.__contains__):
-            yield from (replace(item, audio=recording) for item in waiting.pop(name))
+        for item, recording in with_members(self.path, waiting):
+            assert recording, f"{item.id} was among the members of {self.path}"
+            yield replace(item, audio=recording)
 
     def _find(self, places: list[PurePosixPath], name: str) -> tuple[Path | None, str]:
         """The recording, or why it is not there: outside only if it is outside from wherever one looks."""
@@ -141,8 +141,7 @@ def _lists_of_tarball(path: Path) -> tuple[dict[str, Callable[[], Iterable[str]]
     """The lists, and the names of all members."""
     names: set[str] = set()
     found = members(path, lambda name: names.add(name) or _is_list(PurePosixPath(name).name))
-    texts = {name: text_of(recording.open().read(), f"{path}/{name}") for name, recording in found}
-    return {name: partial(io.StringIO, content, newline="") for name, content in texts.items()}, names
+    return {name: partial(lines_in, recording.open().read(), f"{path}/{name}") for name, recording in found}, names
 
 
 def _is_list(name: str) -> bool:

@@ -10,7 +10,6 @@
 A tarball is read twice from front to back, for its table and for its recordings, whose order is then the archive's.
 """
 
-import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -19,8 +18,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from asr.corpora import Corpus
-from asr.corpora.archives import is_archive, members
-from asr.corpora.files import exists, inside, lacking, lines_of, text_of
+from asr.corpora.archives import is_archive, members, with_members
+from asr.corpora.files import exists, inside, lacking, lines_in, lines_of
 from asr.corpora.tables import Row, parse_table
 from asr.errors import UserError
 from asr.recording import Recording
@@ -83,10 +82,11 @@ class _Reader(NamedTuple):
                 yield item
             else:
                 waiting.setdefault(str(item.audio.source.relative_to(os.path.abspath(path))), []).append((row, item))
-        for name, recording in members(path, waiting.__contains__):
-            yield from (replace(item, audio=recording) for _, item in waiting.pop(name))
-        for name, left in waiting.items():
-            yield from (self._reject(row, "missing_clip", f"no member {name} in {path}") for row, _ in left)
+        for (row, item), recording in with_members(path, waiting):
+            if recording:
+                yield replace(item, audio=recording)
+            else:
+                yield self._reject(row, "missing_clip", f"no recording {item.audio.source}")
 
     def _item(self, row: Row) -> Utterance | Rejected:
         name = row.fields["id"]
@@ -106,6 +106,5 @@ class _Reader(NamedTuple):
 def _in_tarball(path: Path) -> tuple[Path, Callable[[], Iterable[str]]]:
     """The folder of the table, as if the tarball were a folder, and the lines of the table."""
     for name, recording in members(path, lambda name: PurePosixPath(name).name == METADATA and inside(path, name)):
-        content = text_of(recording.open().read(), f"{path}/{name}")
-        return path / PurePosixPath(name).parent, partial(io.StringIO, content, newline="")
+        return path / PurePosixPath(name).parent, partial(lines_in, recording.open().read(), f"{path}/{name}")
     raise UserError(f"{path}: no {METADATA} in it; {REMEDY}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from asr.corpora import archives
-from asr.corpora.archives import is_archive, members, members_within
+from asr.corpora.archives import is_archive, members, members_within, with_members
 from asr.errors import UserError
 from asr.recording import Recording
 
@@ -58,6 +58,25 @@ def test_a_plain_one_gives_places_and_a_compressed_one_bytes(tmp_path):
     (_, packed), *_ = members(pack(tmp_path / "c.tar.gz"), lambda _: True)
     assert (place.source, place.size, place.name) == (tmp_path / "c.tar", 700, "wav/S1/a.wav")
     assert (packed.source, packed.name) == (FILES["wav/S1/a.wav"], "wav/S1/a.wav")
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_rows_come_with_their_members_and_then_those_without(tmp_path, name):
+    path = pack(tmp_path / name)
+    waiting = {"gone.wav": [0], "S2/ü 北京.wav": [1], "S1/a.wav": [2, 3]}
+    rows = list(with_members(path, waiting, lambda member: member.removeprefix("wav/")))
+    assert [row for row, _ in rows] == [2, 3, 1, 0]
+    assert [recording and recording.name for _, recording in rows] == [*2 * ["wav/S1/a.wav"], "wav/S2/ü 北京.wav", None]
+
+
+def test_of_two_members_of_one_name_the_first_counts(tmp_path):
+    with tarfile.open(tmp_path / "c.tar", "w") as archive:
+        for content in (b"first", b"again"):
+            member = tarfile.TarInfo("a.wav")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    ((row, recording),) = with_members(tmp_path / "c.tar", {"a.wav": ["row"]})
+    assert (row, content_of(recording)) == ("row", b"first")
 
 
 @pytest.mark.parametrize("form", ["gnu", "posix"])

@@ -1,6 +1,7 @@
 """Every recording of a split's folder and every row of its metadata is an utterance or says why it is none."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,26 @@ def test_a_recording_without_metadata_is_said(tmp_path):
         ("s/train/c/d.OGG", "no_text", "train"),
     ]
     assert others[0].audio == Recording(tmp_path / "train" / "b.flac")
+
+
+def test_recordings_without_metadata_come_folder_by_folder(tmp_path):
+    clips = ("b-c.wav", "b/e.wav", "b/d/e.wav", "a.wav")
+    items = read(make(tmp_path / "train", "file_name,transcription\n", clips=clips))
+    assert [item.id for item in items] == [f"s/train/{clip}" for clip in ("a.wav", "b/d/e.wav", "b/e.wav", "b-c.wav")]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_row_takes_little_memory(tmp_path, named):
+    clips = tuple(f"{number:08}.wav" for number in range(1000))
+    rows = "".join(f"{clip},x\n" for clip in clips) if named else ""
+    make(tmp_path / "train", f"file_name,transcription\n{rows}", clips=clips)
+    open_corpus(tmp_path)
+    tracemalloc.start()
+    corpus = open_corpus(tmp_path)
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert corpus.rows == 1000
+    assert held < 1000 * 200 and peak < 1000 * 400
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])

@@ -233,6 +233,15 @@ def test_encodings_and_line_ends(tmp_path, form, encoding, end):
     assert [(item.speaker, item.text) for item in items] == [("mozilla/A", '"Größe" 北京\u2028')]
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_row_that_is_not_utf8_is_rejected_and_the_others_are_not(tmp_path, form):
+    path = make(tmp_path / "cv", {})
+    rows = f"{HEADER}A\ta.mp3\tGröße\t2\t0\n".encode() + "A\tb.mp3\tGröße\t2\t0\n".encode("latin-1")
+    (path / "train.tsv").write_bytes(rows)
+    items = {item.id: item for item in read(as_form(form, path))}
+    assert (items["cv/a.mp3"].text, items["cv/b.mp3"].reason) == ("Größe", "malformed_row")
+
+
 def test_speakers_do_not_move_when_rows_are_added_and_are_in_one_split(tmp_path):
     row = "S{0}\ta.mp3\tSatz {1}\t2\t0\n".format
     few = make(tmp_path / "few", {"validated.tsv": "".join(row(i % 50, i) for i in range(100))})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from asr.corpora.files import exists, files_below, inside, lacking, lines_of, printable, text_of
+from asr.corpora.files import exists, files_below, inside, lacking, lines_in, lines_of, printable, text_of
 from asr.errors import UserError
 
 
@@ -85,6 +85,7 @@ def test_encodings_and_line_ends_come_back(tmp_path, encoding):
     assert "".join(lines_of(path)) == text
     assert len(list(lines_of(path))) == 3
     assert text_of(path.read_bytes(), "list.tsv") == text
+    assert list(lines_in(path.read_bytes(), "list.tsv")) == list(lines_of(path))
 
 
 def test_another_encoding_is_said(tmp_path):
@@ -92,6 +93,8 @@ def test_another_encoding_is_said(tmp_path):
     path.write_bytes("Grüße".encode("latin-1"))
     with pytest.raises(UserError, match=r"list.tsv: not UTF-8 .*save it as UTF-8"):
         list(lines_of(path))
+    with pytest.raises(UserError, match=r"inner/list.tsv: not UTF-8 .*save it as UTF-8"):
+        list(lines_in(path.read_bytes(), "inner/list.tsv"))
     with pytest.raises(UserError, match=r"inner/list.tsv: not UTF-8 .*save it as UTF-8"):
         text_of(path.read_bytes(), "inner/list.tsv")
 
@@ -102,6 +105,7 @@ def test_a_later_line_in_another_encoding_is_one_line(tmp_path):
     lines = list(lines_of(path))
     assert [printable(line) for line in lines] == ["Grüße �\n", "Stra�e\n", "приве�"]
     assert [printable(line) == line for line in lines] == [True, False, False]
+    assert list(lines_in(path.read_bytes(), "list.tsv")) == lines
 
 
 def test_what_cannot_be_read_is_said(tmp_path):

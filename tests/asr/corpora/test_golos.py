@@ -172,6 +172,19 @@ def test_what_is_no_utterance_is_rejected_with_its_reason(tmp_path, packed):
     assert len({item.id for item in rejected}) == len(rejected)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name", ["manifest.jsonl", "list.tsv"])
+def test_a_line_that_is_not_utf8_is_rejected_and_the_others_are_not(tmp_path, packed, name):
+    folder = tmp_path / "golos"
+    folder.mkdir()
+    for file in "ab":
+        (folder / f"{file}.wav").write_bytes(b"x")
+    good, bad = ("a.wav\tда\n", "b.wav\tда\n") if name == "list.tsv" else (line("a", "a.wav"), line("b", "b.wav"))
+    (folder / name).write_bytes(good.encode() + bad.encode("koi8-r"))
+    items = read(pack(folder, tmp_path / "g.tar.gz", "w:gz") if packed else folder, "speaker")
+    assert {getattr(item, "text", "") or item.reason for item in items} == {"да", "malformed_row"}
+
+
 def test_a_table_of_more_than_two_columns_loses_no_text(tmp_path):
     (tmp_path / "a.wav").write_bytes(b"a")
     (tmp_path / "list.tsv").write_text("a.wav\tда\tнет\na.wav\n\tда\n")

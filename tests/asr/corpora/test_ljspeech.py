@@ -89,6 +89,13 @@ def test_byte_order_marks_and_windows_line_ends(tmp_path, coding, packed):
 
 
 @pytest.mark.parametrize("packed", [False, True])
+def test_a_row_that_is_not_utf8_is_rejected_and_the_others_are_not(tmp_path, packed):
+    path = make(tmp_path / "corpus", "LJ-1|Größe|Größe\n".encode() + "LJ-2|Größe|Größe\n".encode("latin-1"))
+    items = {item.id: item for item in read(pack(path, tmp_path / "a.tgz") if packed else path)}
+    assert (items["s/LJ-1"].text, items["s/LJ-2"].reason) == ("Größe", "malformed_row")
+
+
+@pytest.mark.parametrize("packed", [False, True])
 def test_what_is_no_utterance_is_rejected_with_its_reason(tmp_path, packed):
     rows = {
         "LJ-1|a|a": "",
