@@ -67,6 +67,10 @@ repro: .venv/installed ## the whole pipeline of the recipe; only what has change
 plan: .venv/installed ## what repro would run at most; says more than `dvc repro --dry`, which stops at the first missing output
 	@$(in_recipe) && dvc repro --dry --force-downstream $(DVC_ARGS)
 
+.PHONY: lint-labels
+lint-labels: .venv/installed ## check every row that the recipe's trainings will teach, and show the first windows
+	@$(in_recipe) && python '$(CURDIR)/scripts/lint_labels.py'
+
 .PHONY: train
 train: train_german_model ## train_german_model
 

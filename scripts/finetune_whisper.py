@@ -12,11 +12,11 @@ from asr.params import FinetuneWhisper
 
 def main(params: FinetuneWhisper) -> None:
     from asr.adapter import add_lora, save_adapter
-    from asr.batches import tokens_of
     from asr.features import open_features
     from asr.labels import Labeler
     from asr.model import allow_short_context, load_whisper
     from asr.paths import run_folder
+    from asr.selection import tokens_of
     from asr.training import NOT_THE_EXPERIMENT, TrainingSettings, train
 
     model, tokenizer, _ = load_whisper(params.model_dir, dtype="float32")

@@ -12,11 +12,12 @@ from asr.params import MergeLora
 
 def main(params: MergeLora) -> None:
     from asr.adapter import load_adapter, merge
-    from asr.batches import Collator, WindowDataset, evaluation_windows
+    from asr.batches import Collator, WindowDataset
     from asr.features import open_features
     from asr.labels import Labeler
     from asr.model import load_whisper, save_whisper
     from asr.paths import output_folder
+    from asr.selection import evaluation_windows
 
     model, tokenizer, feature_extractor = load_whisper(params.model_dir, dtype="float32")
     cache = open_features(params.features_dir, "dev", model.config.num_mel_bins)

@@ -12,7 +12,8 @@ from asr.params_file import Params, read_params
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS = REPOSITORY / "scripts"
 RECIPES = [REPOSITORY, *sorted(path.parent for path in REPOSITORY.glob("recipes/*/dvc.yaml"))]
-STAGES = sorted(path.stem for path in SCRIPTS.glob("*.py"))
+COMMANDS = {"lint_labels"}  # what looks and makes nothing is no stage; its target is `make lint-labels`
+STAGES = sorted(path.stem for path in SCRIPTS.glob("*.py") if path.stem not in COMMANDS)
 
 # How a stage starts, where it reads and writes, and what it shows meanwhile. Nothing of it reaches an output, and the
 # values of params.yaml are dependencies themselves: a new field for one stage must not train every model again.
@@ -99,6 +100,12 @@ def test_curves_of_every_training_and_histograms_of_the_data_are_plots(recipe):
     trainings = [name for name, stage in stages.items() if "launch.py" in stage["cmd"]]
     curves = {f"outputs/{name}/{curve}.csv" for name in trainings for curve in ("loss", "wer")}
     assert plots == curves | {f"outputs/prepare_audio/card/{what}.csv" for what in ("durations", "characters_a_second")}
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_has_its_test_and_target(command):
+    assert (SCRIPTS / f"{command}.py").exists() and (REPOSITORY / f"tests/scripts/test_{command}.py").exists()
+    assert re.search(rf"^{command.replace('_', '-')}: .*## ", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -8,7 +8,9 @@ sentences, espeak, synthesis                              a corpus from nothing
 corpora/, cuts, checks, slices, pool, cluster             from a corpus's own form to checked utterances
 duplicates, tally, leaks, shards, card/, nemo_manifests   from checked utterances to a data set
 vocabulary, new_model, model, adapter                     the model and its tokens
-features, windows, batches                                from utterances to what the encoder hears and the decoder learns
+features, augmentation, no_speech, prompts                what is heard of utterances, and what may be changed of it
+windows, draws, plan, sound, batches, selection           from utterances to what each step trains on
+label_laws, lint                                          what all of that must satisfy
 loss, ctc, guided_attention, sampled_vocabulary, scoring  what training minimises, and what judges it
 trainer, checkpoints, callbacks, training                 from windows to weights
 transcription, gates, report, lineage                     from weights to transcripts, figures and provenance

@@ -1,57 +1,110 @@
 """Batches: from planned windows to the tensors that a training step takes.
 
-A window becomes `input_features` (log-mel, composed from the cache), `decoder_input_ids`, `labels` and when these are
-said; a batch pads the lists to its longest. The trainer computes nothing about labels.
+A window becomes `input_features` (log-mel, composed from the cache or from changed recordings), `decoder_input_ids`, `labels`
+and when these are said; a batch pads the lists to its longest. The trainer computes nothing about labels.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from asr.errors import UserError
-from asr.features import FeatureCache, compose, scale_frequencies
-from asr.labels import IGNORED, Labeler
+from asr.augmentation import Augmentation, mask
+from asr.features import FeatureCache, scale_frequencies
+from asr.labels import IGNORED, NO_PROMPT, Labeler, LabelSequence
+from asr.prompts import Prompts
+from asr.sound import Sound
 from asr.utterance import Segment
 from asr.whisper_shape import FRAME_SECONDS
-from asr.windows import FULL_FRAMES, Part, Source, Window
+from asr.windows import Part, Window
+
+UNCHANGED = Augmentation()
 
 
 class WindowDataset(Dataset):
     """Examples by window: `dataset[window]`, as a batch sampler of windows asks for them."""
 
-    def __init__(self, cache: FeatureCache, labeler: Labeler):
-        self._cache, self._labeler = cache, labeler
+    def __init__(
+        self,
+        cache: FeatureCache,
+        labeler: Labeler,
+        prompts: Prompts | None = None,
+        augmentation: Augmentation = UNCHANGED,
+    ):
+        """Raises `UserError` if the sound is to be changed and `cache` holds none."""
+        self._cache, self._labeler, self._prompts, self._augmentation = cache, labeler, prompts, augmentation
+        self._sound = Sound(cache, augmentation)
 
     def __len__(self) -> int:
         return len(self._cache)
 
     def __getitem__(self, window: Window) -> dict:
-        """`input_features` float32 [mels, frames]; `decoder_input_ids`, `labels` and `label_seconds` as lists; `step`."""
-        rows = [self._cache.utterances[part.utterance] for part in window.parts]
-        spoken = [s for row, part in zip(rows, window.parts, strict=True) for s in _segments(row, part)]
-        parts = [(self._cache.log_mel(part.utterance), part.offset) for part in window.parts]
-        sequence = self._labeler.encode(spoken, rows[0]["language"], timestamps=window.timestamps)
-        features = compose(parts, window.frames)
+        """`input_features` float32 [mels, frames]; `decoder_input_ids`, `labels` and `label_seconds` as lists; `step`, `ids`."""
+        sequence = self.sequence(window)
+        features = self._sound.features(window)
         if window.frequency_scale != 1.0:
             features = scale_frequencies(features, window.frequency_scale)
+        heard = self._heard(window)
+        if self._augmentation.mask_share and window.seed is not None:
+            mask(features, heard, self._augmentation, np.random.default_rng([window.seed, 2]))
         if window.zero_padded:
-            features[:, window.parts[-1].offset + round(rows[-1]["seconds"] / FRAME_SECONDS) :] = 0.0
+            features[:, heard:] = 0.0
         return {
             "input_features": features,
             "decoder_input_ids": sequence.decoder_input_ids,
             "labels": sequence.labels,
             "label_seconds": sequence.seconds,
             "step": window.step,
+            "ids": [self._cache.row(part.utterance)["id"] for part in window.parts],
         }
+
+    def sequence(self, window: Window) -> LabelSequence:
+        """What the decoder is taught of a window."""
+        rows = [self._cache.row(part.utterance) for part in window.parts]
+        spoken = [s for row, part in zip(rows, window.parts, strict=True) for s in _segments(row, part)]
+        cut_off = None
+        if window.cut_off is not None:
+            going_on = _segments(self._cache.row(window.cut_off.utterance), window.cut_off)
+            end = window.frames * FRAME_SECONDS
+            spoken += [segment for segment in going_on if segment.end <= end]
+            cut_off = next((s.start for s in going_on if s.start < end < s.end), None)
+        return self._labeler.encode(
+            spoken,
+            rows[0]["language"] if rows else "",
+            timestamps=window.timestamps,
+            task=rows[0]["task"] if rows else "transcribe",
+            prompt=self._prompt(window, rows, spoken),
+            cut_off=cut_off,
+        )
+
+    def _prompt(self, window: Window, rows: list[dict], spoken: list[Segment]):
+        if self._prompts is None or window.seed is None or not rows:
+            return NO_PROMPT
+        text = " ".join(segment.text for segment in spoken)
+        previous = [self._cache.row(row)["text"] for row in window.previous]
+        return self._prompts.of(rows[0]["domain"], text, previous, np.random.default_rng([window.seed, 0]))
+
+    def _heard(self, window: Window) -> int:
+        """Frames to the end of the last utterance."""
+        if window.cut_off is not None:
+            return window.frames
+        if not window.parts:
+            return min(window.heard, window.frames)
+        last = window.parts[-1]
+        seconds = self._cache.row(last.utterance)["seconds"] / last.speed
+        return min(last.offset + round(seconds / FRAME_SECONDS), window.frames)
 
 
 def _segments(row: dict, part: Part) -> list[Segment]:
     """What an utterance says, timed from the window's start; an utterance without segments is one."""
     offset = part.offset * FRAME_SECONDS
     segments = row["segments"] or [{"start": 0.0, "end": row["seconds"], "text": row["text"]}]
-    return [Segment(s["start"] + offset, s["end"] + offset, s["text"]) for s in segments if s["text"]]
+    return [
+        Segment(s["start"] / part.speed + offset, s["end"] / part.speed + offset, s["text"])
+        for s in segments
+        if s["text"]
+    ]
 
 
 class Collator:
@@ -61,7 +114,7 @@ class Collator:
         self._pad_token = pad_token
 
     def __call__(self, examples: Sequence[dict]) -> dict[str, torch.Tensor]:
-        """`input_features` [batch, mels, frames]; `decoder_input_ids`, `labels` and `label_seconds` [batch, tokens]; `step`."""
+        """`input_features` [batch, mels, frames]; `decoder_input_ids`, `labels` and `label_seconds` [batch, tokens]; `step`; `ids`."""
         longest = max(len(example["labels"]) for example in examples)
         ids = np.full((len(examples), longest), self._pad_token, dtype=np.int64)
         labels = np.full((len(examples), longest), IGNORED, dtype=np.int64)
@@ -77,59 +130,5 @@ class Collator:
             "labels": torch.from_numpy(labels),
             "label_seconds": torch.from_numpy(seconds),
             "step": examples[0]["step"],
+            "ids": [example["ids"] for example in examples],
         }
-
-
-def sources_of(cache: FeatureCache, shares: dict[str, float], labeler: Labeler) -> list[Source]:
-    """What `windows.plan_steps` draws from: the cache's utterances by source, with their lengths.
-
-    Raises:
-        UserError: a source has no utterance, or an utterance's language is not one of Whisper's.
-    """
-    columns = {name: cache.utterances[name][:] for name in ("source", "language", "text", "segments", "frames")}
-    source, language = np.array(columns["source"]), np.array(columns["language"])
-    frames = np.array(columns["frames"])
-    tokens = np.zeros(len(cache), dtype=np.int32)
-    for code in np.unique(language):
-        try:
-            labeler.language(code)
-        except ValueError as error:
-            raise UserError(f"{cache.folder}: {error}") from None
-        rows = np.flatnonzero(language == code)
-        parts = [[s["text"] for s in columns["segments"][i]] or [columns["text"][i]] for i in rows]
-        counts = iter(labeler.count([text for texts in parts for text in texts], code))
-        # The plan adds an utterance's two timestamps; every further segment has two of its own.
-        tokens[rows] = [sum(next(counts) for _ in texts) + 2 * (len(texts) - 1) for texts in parts]
-    result = []
-    for name, share in shares.items():
-        rows = np.flatnonzero(source == name)
-        if not len(rows):
-            there = ", ".join(sorted(set(columns["source"])))
-            raise UserError(f"{cache.folder}: no utterance of source {name!r}; there are {there}")
-        result.append(Source(share, rows, frames[rows], tokens[rows], language[rows].tolist()))
-    return result
-
-
-def tokens_of(cache: FeatureCache, sources: Iterable[str], labeler: Labeler) -> list[int]:
-    """The text tokens that the sources' transcripts are made of, each once, in order."""
-    wanted, spoken = set(sources), set()
-    columns = (cache.utterances[name][:] for name in ("source", "language", "text", "segments"))
-    for source, language, text, segments in zip(*columns, strict=True):
-        if source in wanted:
-            spoken |= {(part, language) for part in [s["text"] for s in segments or []] or [text]}
-    return sorted({token for text, language in spoken for token in labeler.text(text, language)})
-
-
-def evaluation_windows(cache: FeatureCache, sources: Sequence[str], limit: int) -> list[Window]:
-    """One full window an utterance with a transcript, as runtimes hear it: at most `limit`, always the same, the longest texts first.
-
-    Sorted by length, so that a batch decodes texts of like length and none waits for one long straggler.
-    """
-    texts = cache.utterances["text"][:]
-    rows = [i for i, source in enumerate(cache.utterances["source"][:]) if source in sources and texts[i]]
-    if not rows:
-        raise UserError(f"{cache.folder}: no transcribed utterance of the sources {', '.join(sources)} to evaluate on")
-    if len(rows) > limit:
-        rows = sorted(np.random.default_rng(0).permutation(rows)[:limit].tolist())
-    rows.sort(key=lambda i: -len(texts[i]))
-    return [Window((Part(i, 0),), FULL_FRAMES, timestamps=False, zero_padded=False) for i in rows]

@@ -63,10 +63,10 @@ class Checks:
         return len(_tokenizer(self.tokenizer_file).encode(spoken(text, language), add_special_tokens=False))
 
     def _rules(self, utterance: Utterance) -> TextRules:
-        return self.text.get(utterance.language, TextRules())
+        return self.text.get(utterance.text_language, TextRules())
 
     def _cleaned(self, utterance: Utterance) -> Utterance:
-        rules, language = self._rules(utterance), utterance.language
+        rules, language = self._rules(utterance), utterance.text_language
         segments, last = [], 0.0
         for s in utterance.segments:
             if text := clean(s.text, rules, language):
@@ -77,7 +77,7 @@ class Checks:
         return replace(utterance, text=text, segments=tuple(segments))
 
     def _problem_of_text(self, given: Utterance, utterance: Utterance) -> Problem:
-        text, language = utterance.text, utterance.language
+        text, language = utterance.text, utterance.text_language
         if not text:
             if given.text.strip():
                 return "empty_text", f"cleaning leaves nothing of {given.text.strip()[:80]!r}"

@@ -22,7 +22,7 @@ from pydantic_settings import CliApp, SettingsError
 from asr.environment import load_environment
 from asr.errors import UserError
 from asr.params import Section
-from asr.params_file import read_params
+from asr.params_file import Params, read_params
 
 S = TypeVar("S", bound=Section)
 
@@ -41,9 +41,24 @@ def run_stage(section: type[S], main: Callable[[S], None], translate: Callable[[
 
     translate: flags of another kind into those of the section.
     """
+    _run(lambda: main(parse(section, translate(sys.argv[1:]))))
+
+
+def run_command(main: Callable[[Params], None]) -> None:
+    """As `run_stage`, for what looks at the whole recipe and makes nothing; it takes no flags but --help.
+
+    main: what to do with all of `params.yaml`.
+    """
+    if len(sys.argv) > 1:
+        print(sys.modules["__main__"].__doc__)
+        sys.exit(0 if sys.argv[1] in ("-h", "--help") else 2)
+    _run(lambda: main(read_params(PARAMS_FILE)))
+
+
+def _run(work: Callable[[], None]) -> None:
     load_environment()
     try:
-        main(parse(section, translate(sys.argv[1:])))
+        work()
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it can", file=sys.stderr, flush=True)
         sys.exit(130)

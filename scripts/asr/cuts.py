@@ -42,7 +42,7 @@ def cut(utterance: Utterance, longest: float, always: bool = False) -> Iterator[
             utterance,
             id=id if ids[id] == 1 else f"{id}/{ids[id]}",  # two at the same time are two voices
             audio=audio.cut(start, end),
-            text=join([segment.text for segment in group], utterance.language),
+            text=join([segment.text for segment in group], utterance.text_language),
             seconds=end - start,
             segments=tuple(Segment(s.start - start, s.end - start, s.text) for s in group),
         )

@@ -101,7 +101,21 @@ def _mel_centers(mels: int) -> np.ndarray:
     return mel_to_hertz(np.linspace(0.0, highest, mels + 2), "slaney")[1:-1]
 
 
-class FeatureCache:
+class _Rows:
+    """Rows one at a time, ten times as fast as the data set itself gives them."""
+
+    utterances: Dataset
+
+    def row(self, index: int) -> dict:
+        """An utterance's columns, but for the sound."""
+        return {name: column[index].as_py() for name, column in self._columns.items()}
+
+    def _set_columns(self) -> None:
+        # A selection of rows would not be seen here; caches have none.
+        self._columns = {name: self.utterances.data.column(name) for name in self.utterances.column_names}
+
+
+class FeatureCache(_Rows):
     """The log-mels of one split, memory-mapped: shared by processes, cheap to pickle.
 
     utterances: `datasets.Dataset` with an utterance's columns without `audio`, and `first_frame`, `frames`.
@@ -122,9 +136,12 @@ class FeatureCache:
 
     def _open(self) -> None:
         self.utterances = Dataset.from_file(str(self._path / "utterances.arrow"))
+        if missing := cached_columns().keys() - set(self.utterances.column_names):
+            raise UserError(f"{self._path}: made by an older version, without {', '.join(missing)}; make it again")
         self._first = self.utterances.data.column("first_frame").to_numpy()
         self._frames = self.utterances.data.column("frames").to_numpy()
         self._log_mel = np.load(self._path / "log_mel.npy", mmap_mode="r")
+        self._set_columns()
 
     @property
     def mels(self) -> int:
@@ -146,7 +163,7 @@ class FeatureCache:
         self._open()
 
 
-class AudioFeatures:
+class AudioFeatures(_Rows):
     """The same of prepare_audio's shards, computed as they are asked for: no cache on disk, more work in every step."""
 
     def __init__(self, folder: Path, split: str, mels: int):
@@ -159,14 +176,18 @@ class AudioFeatures:
         self.utterances = dataset.remove_columns("audio").add_column("frames", frames)
         self._audio = dataset.select_columns("audio")
         self._filters = WhisperFeatureExtractor(feature_size=self.mels).mel_filters
+        self._set_columns()
 
     def __len__(self) -> int:
         return len(self._audio)
 
     def log_mel(self, index: int) -> np.ndarray:
         """float16 `[frames, mels]`."""
-        waveform = decode(self._audio[index]["audio"])
-        return log_mels([waveform], self._filters, "cpu")[0].astype(np.float16)
+        return log_mels([self.waveform(index)], self._filters, "cpu")[0].astype(np.float16)
+
+    def waveform(self, index: int) -> np.ndarray:
+        """float32 `[samples]` at 16 kHz."""
+        return decode(self._audio[index]["audio"])
 
     def __getstate__(self) -> dict:
         return {"folder": self.folder, "split": self.split, "mels": self.mels}

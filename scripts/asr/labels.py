@@ -1,6 +1,6 @@
 """What the decoder is taught: the one place that turns a window's text into the tokens it reads and must predict.
 
-    [<|startofprev|> prompt…] <|startoftranscript|> <|de|> <|transcribe|> [<|notimestamps|>] text… <|endoftext|>
+    [<|startofprev|> [<|domain:x|>] prompt…] <|startoftranscript|> <|de|> <|transcribe|> [<|notimestamps|>] text… <|endoftext|>
 
 In: the segments of a window. Out: `decoder_input_ids` (what the decoder reads) and `labels` (what it must say next at
 each position, -100 where nothing is asked of it), and about when each label is said. They are made here side by side,
@@ -19,9 +19,28 @@ from tokenizers import Tokenizer
 
 from asr.text import SPACELESS
 from asr.utterance import Segment
-from asr.whisper_shape import MAX_TIMESTAMP, MAX_TOKENS, TIMESTAMP_SECONDS
+from asr.whisper_shape import MAX_PROMPT_TOKENS, MAX_TIMESTAMP, MAX_TOKENS, TIMESTAMP_SECONDS
 
 IGNORED = -100  # no loss at this position
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What stands after `<|startofprev|>`, in this order: the decoder reads it and is asked nothing about it.
+
+    What is said of the recording beforehand stays whole, as a runtime's `initial_prompt` does; of the previous text as much
+    is kept, its end, as there is room for (`openai-whisper`, `DecodingTask._get_initial_tokens`).
+    """
+
+    domain: str = ""  # a token of its own, <|domain:x|>
+    about: tuple[str, ...] = ()  # the domain as text, words that may come
+    previous: tuple[str, ...] = ()  # what was said just before
+
+    def __bool__(self) -> bool:
+        return bool(self.domain or self.about or self.previous)
+
+
+NO_PROMPT = Prompt()
 
 
 @dataclass(frozen=True)
@@ -46,11 +65,12 @@ class Labeler:
         self._token = tokenizer.convert_ids_to_tokens
         self.start = self._id("<|startoftranscript|>")
         self.end = self._id("<|endoftext|>")
-        self.translate = self._id("<|translate|>")
+        self.translate, self.transcribe = self._id("<|translate|>"), self._id("<|transcribe|>")
         self.previous = self._id("<|startofprev|>")
         self.no_timestamps = self._id("<|notimestamps|>")
         self.no_speech = self.no_timestamps - 1  # <|nospeech|>, called <|nocaptions|> in the older tokenizers
         self.timestamp_begin = self._id("<|0.00|>")
+        self.last_control = self.timestamp_begin + MAX_TIMESTAMP  # what comes after it somebody has added
 
     def language(self, code: str) -> int:
         """The token of a language code.
@@ -67,6 +87,10 @@ class Labeler:
         """The code of a language's token, the inverse of `language`."""
         return self._token(token).strip("<|>")
 
+    def name(self, token: int) -> str:
+        """How a token is written in the vocabulary, as `<|de|>`."""
+        return self._token(token)
+
     def text(self, text: str, language: str) -> list[int]:
         """A text's tokens, with the leading space that Whisper writes, and never a control token."""
         return self._text.encode(spoken(text, language), add_special_tokens=False).ids
@@ -80,6 +104,41 @@ class Labeler:
         """The token of a time in the window, on the grid, never after it (so that an end stays inside the audio)."""
         return self.timestamp_begin + min(max(int(seconds / TIMESTAMP_SECONDS + 1e-6), 0), MAX_TIMESTAMP)
 
+    def domain(self, name: str) -> int:
+        """The token of a domain.
+
+        Raises:
+            ValueError: the tokenizer has none of that name.
+        """
+        token = self._id(f"<|domain:{name}|>")
+        if token is None or self._token(token) != f"<|domain:{name}|>":
+            raise ValueError(
+                f"the tokenizer has no token <|domain:{name}|>; train with domain.mode: token from the start"
+            )
+        return token
+
+    def prompt(self, prompt: Prompt, language: str, room: int = MAX_TOKENS) -> list[int]:
+        """The tokens of a prompt, `<|startofprev|>` first; none where there is no prompt, or no room for it.
+
+        Args:
+            room: tokens that it may have; never more than half of the decoder, as in every runtime.
+
+        Raises:
+            ValueError: what stays whole does not fit into a prompt's half of the decoder.
+        """
+        fixed = [self.domain(prompt.domain)] if prompt.domain else []
+        fixed += [token for text in prompt.about for token in self.text(text, language)]
+        if len(fixed) > MAX_PROMPT_TOKENS:
+            raise ValueError(
+                f"a prompt of {len(fixed)} tokens, at most {MAX_PROMPT_TOKENS}, half of the decoder: {prompt.about}"
+            )
+        said = [token for text in prompt.previous for token in self.text(text, language)]
+        room = min(room - 1, MAX_PROMPT_TOKENS)
+        if len(fixed) > room:
+            return []
+        said = said[max(len(said) - (room - len(fixed)), 0) :]
+        return [self.previous, *fixed, *said] if fixed or said else []
+
     def encode(
         self,
         segments: Sequence[Segment],
@@ -87,21 +146,24 @@ class Labeler:
         *,
         timestamps: bool,
         task: str = "transcribe",
-        prompt: str = "",
+        prompt: Prompt = NO_PROMPT,
+        cut_off: float | None = None,
     ) -> LabelSequence:
         """The label sequence of a window.
 
         Args:
             segments: what is said, in order, times in seconds from the window's start; empty when nobody speaks.
-            language: Whisper's code.
+            language: Whisper's code of what is spoken.
             timestamps: teach `<|start|> text<|end|>` a segment, else `<|notimestamps|>` and the texts alone.
-            task: "transcribe" or "translate".
-            prompt: previous text; the decoder reads it and is asked nothing about it.
+            task: "transcribe", or "translate": the texts are English, whatever is spoken.
+            prompt: what the decoder reads before; as much of it as there is room for.
+            cut_off: when a segment begins that the window's end cuts off: with timestamps its start is taught, so that a
+                runtime's next window begins there, and nothing of its text (arXiv 2212.04356, section 2.3).
 
         Raises:
             ValueError: the sequence is longer than the decoder, the language unknown, or the times run backwards.
         """
-        head = [self.previous, *self.text(prompt, language)] if prompt else []
+        written = "en" if task == "translate" else language
         # Runtimes read the probability of <|nospeech|> at the position of <|startoftranscript|>.
         if not any(segment.text.strip() for segment in segments):
             control, said = [self.no_speech], []
@@ -109,13 +171,12 @@ class Labeler:
             control = [self.language(language), self._id(f"<|{task}|>")]
             if not timestamps:
                 control.append(self.no_timestamps)
-            said = self._timed(segments, language) if timestamps else self._untimed(segments, language)
+            said = self._timed(segments, written, cut_off) if timestamps else self._untimed(segments, written)
         taught = [*control, *(token for token, _ in said), self.end]
+        if len(taught) > MAX_TOKENS:
+            raise ValueError(f"{len(taught)} tokens do not fit into the decoder's {MAX_TOKENS}: {segments[0].text!r}…")
+        head = self.prompt(prompt, written, room=MAX_TOKENS - len(taught)) if prompt else []
         tokens = [*head, self.start, *taught]
-        if len(tokens) - 1 > MAX_TOKENS:
-            raise ValueError(
-                f"{len(tokens) - 1} tokens do not fit into the decoder's {MAX_TOKENS}: {segments[0].text!r}…"
-            )
         labels = [IGNORED] * len(head) + taught
         untimed = [math.nan] * (len(head) + len(control))
         seconds = [*untimed, *(second for _, second in said), math.nan]
@@ -125,7 +186,7 @@ class Labeler:
         # Encoded segment by segment, as Whisper's own transcripts are, so that a text has the same tokens in both forms.
         return [said for segment in segments for said in self._spread(segment, language)]
 
-    def _timed(self, segments: Sequence[Segment], language: str) -> list[tuple[int, float]]:
+    def _timed(self, segments: Sequence[Segment], language: str, cut_off: float | None) -> list[tuple[int, float]]:
         tokens, last = [], self.timestamp_begin
         for segment in segments:
             start, end = self.timestamp(segment.start), self.timestamp(segment.end)
@@ -133,6 +194,10 @@ class Labeler:
                 raise ValueError(f"segment times run backwards at {segment.start:.2f} s: {segment.text!r}")
             tokens += [(start, segment.start), *self._spread(segment, language), (end, segment.end)]
             last = end
+        if cut_off is not None:
+            if self.timestamp(cut_off) < last:
+                raise ValueError(f"a segment begins at {cut_off:.2f} s, before the last one ends")
+            tokens.append((self.timestamp(cut_off), cut_off))
         return tokens
 
     def _spread(self, segment: Segment, language: str) -> list[tuple[int, float]]:

@@ -42,7 +42,7 @@ def training_loss(
     plain = WhisperForConditionalGeneration.forward
 
     @functools.wraps(plain)  # `generate` reads the signature
-    def forward(self, input_features=None, labels=None, label_seconds=None, step=None, **inputs):
+    def forward(self, input_features=None, labels=None, label_seconds=None, step=None, ids=None, **inputs):
         if labels is None:  # `generate`
             return plain(self, input_features, **inputs)
         states = self.model(input_features, decoder_input_ids=inputs["decoder_input_ids"], use_cache=False)

@@ -29,7 +29,7 @@ SLICE_SECONDS = 2_000.0  # of sound at most, so that a part fits into memory: 32
 SLICE_BYTES = 32_000_000  # of recordings that come as bytes
 
 _SEGMENT = pa.struct([("start", pa.float64()), ("end", pa.float64()), ("text", pa.string())])
-_STRINGS = ("id", "text", "language", "speaker", "source", "domain", "split", "origin", "reason", "detail")
+_STRINGS = ("id", "text", "language", "speaker", "source", "domain", "split", "origin", "task", "reason", "detail")
 PART = pa.schema(
     [
         *((name, pa.string()) for name in _STRINGS),

@@ -4,18 +4,22 @@ The loss is a mean over the tokens of the *global* batch. transformers 5 believe
 skips its division by the accumulation steps, so that gradients grow with them.
 """
 
+from collections.abc import Iterator
+
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader
 from transformers import Seq2SeqTrainer
 
 from asr.batches import WindowDataset
 from asr.features import FeatureCache
 from asr.labels import IGNORED, Labeler
+from asr.prompts import Prompts
 from asr.scoring import score
 from asr.whisper_shape import MAX_TOKENS
 from asr.windows import RankBatches, Window
 
-NOT_GENERATED_FROM = ("label_seconds", "step")  # what a batch holds for the loss alone
+NOT_GENERATED_FROM = ("label_seconds", "step", "ids")  # what a batch holds for the loss alone
 
 
 class WhisperTrainer(Seq2SeqTrainer):
@@ -46,18 +50,32 @@ class WhisperTrainer(Seq2SeqTrainer):
         return (loss, outputs) if return_outputs else loss
 
     def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None, **_):
-        """Decode each row in the language that its labels name."""
-        languages = [self.labeler.language_of(token) for token in inputs["labels"][:, 0].tolist()]
+        """Decode each row in the language that its labels name, after the prompt that it has."""
+        prompts = [tuple(row[: row.index(self.labeler.start)]) for row in inputs["decoder_input_ids"].tolist()]
+        steps = {}
+        for prompt in sorted(set(prompts)):  # `generate` takes one for all that it decodes
+            rows = [i for i, other in enumerate(prompts) if other == prompt]
+            part = {name: value[rows] for name, value in inputs.items() if isinstance(value, torch.Tensor)}
+            steps |= dict(zip(rows, self._decoded(model, part, prompt, prediction_loss_only, ignore_keys), strict=True))
+        loss, said, labels = zip(*(steps[i] for i in range(len(prompts))), strict=True)
+        return torch.stack(loss).mean(), pad_sequence(said, True, self.labeler.end), torch.stack(labels)
+
+    def _decoded(self, model, inputs, prompt, prediction_loss_only, ignore_keys) -> Iterator[tuple]:
+        """Loss, hypothesis and labels of each row."""
+        taught = inputs["labels"][:, len(prompt) :]
         given = {name: value for name, value in inputs.items() if name not in NOT_GENERATED_FROM}
-        return super().prediction_step(
+        told = {"prompt_ids": torch.tensor(prompt, device=taught.device)} if prompt else {}
+        loss, said, labels = super().prediction_step(
             model,
             given,
             prediction_loss_only,
             ignore_keys,
-            language=languages,
+            language=[self.labeler.language_of(token) for token in taught[:, 0].tolist()],
             task="transcribe",
-            max_new_tokens=_longest_hypothesis(inputs["labels"].shape[1]),
+            max_new_tokens=min(_longest_hypothesis(taught.shape[1]), MAX_TOKENS - 8 - len(prompt)),
+            **told,
         )
+        return zip(loss.expand(len(labels)), said, labels, strict=True)
 
     def _error_rates(self, prediction) -> dict[str, float]:
         references, hypotheses = [], []
@@ -65,9 +83,9 @@ class WhisperTrainer(Seq2SeqTrainer):
         for _, said, labels in zip(
             self.eval_dataset.windows, prediction.predictions, prediction.label_ids, strict=False
         ):
-            labels = labels.tolist()
+            labels = [label for label in labels.tolist() if label != IGNORED]
             # Cut to the row's own limit, so that its hypothesis does not depend on its neighbours in the batch. What
-            # stands behind a row's end is padding: -100 by the collator, the end again by the trainer.
+            # stands behind a row's end is padding, the end again by the trainer.
             limit = _longest_hypothesis(labels.index(self.labeler.end) + 1)
             references.append(self.labeler.decode(labels))
             hypotheses.append(self.labeler.decode(said[:limit].tolist()))
@@ -83,8 +101,8 @@ def _longest_hypothesis(labels: int) -> int:
 class EvaluationSet(WindowDataset):
     """Windows of dev utterances, numbered, as the trainer's sequential evaluation asks for them."""
 
-    def __init__(self, cache: FeatureCache, labeler: Labeler, windows: list[Window]):
-        super().__init__(cache, labeler)
+    def __init__(self, cache: FeatureCache, labeler: Labeler, windows: list[Window], prompts: Prompts):
+        super().__init__(cache, labeler, prompts)
         self.windows = windows
 
     def __len__(self) -> int:

@@ -18,17 +18,25 @@ import torch
 from transformers import Seq2SeqTrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from asr.batches import Collator, WindowDataset, evaluation_windows, sources_of, tokens_of
+from asr.augmentation import Augmentation
+from asr.batches import Collator, WindowDataset
 from asr.callbacks import EventFiles, LogLines, on_terminal, save_curves, trackers
 from asr.checkpoints import last_whole_checkpoint, remove_checkpoints
 from asr.errors import UserError
 from asr.features import FeatureCache, open_features
 from asr.labels import Labeler
+from asr.lint import check_labels
 from asr.loss import training_loss
 from asr.paths import only_writer, output_folder
+from asr.plan import plan_steps
+from asr.prompts import Prompts, PromptSettings
 from asr.sampled_vocabulary import SampledVocabulary
+from asr.selection import evaluation_windows, sources_of, tokens_of
 from asr.trainer import EvaluationSet, WhisperTrainer
-from asr.windows import RankBatches, Shapes, plan_steps
+from asr.whisper_shape import WINDOW_SECONDS
+from asr.windows import RankBatches, Shapes
+
+CHECKED_ROWS = 256  # against the laws of labels, before the first step; `make lint-labels` checks all
 
 # Parameters that change how fast or where a training runs, not what comes out: a resumed run may change them.
 NOT_THE_EXPERIMENT = frozenset(
@@ -68,6 +76,8 @@ class TrainingSettings:
     log_steps: int
     loader_workers: int
     windows: Shapes
+    augmentation: Augmentation
+    prompts: PromptSettings
     ctc_weight: float = 0.0
     guided_attention_weight: float = 0.0
     sampled_tokens: int = 0
@@ -76,7 +86,31 @@ class TrainingSettings:
     def of(cls, values: dict) -> "TrainingSettings":
         """From a stage's parameters by name; those that are not the loop's are left out."""
         chosen = {f.name: values[f.name] for f in fields(cls) if f.name in values}
-        return cls(**chosen | {"windows": Shapes(**values["windows"])})
+        augment, domain, words = values["augment"], values["domain"], values["words"]
+        return cls(
+            **chosen
+            | {
+                "windows": _shapes(values["windows"], values["global_batch"], augment),
+                "augmentation": Augmentation(**augment),
+                "prompts": PromptSettings(
+                    domain["mode"],
+                    domain["share"],
+                    domain["texts"],
+                    tuple(words["listed"]),
+                    words["share"],
+                    words["most"],
+                ),
+            }
+        )
+
+
+def _shapes(windows: dict, global_batch: int, augment: dict) -> Shapes:
+    """What is not said of full and packed steps follows from the others."""
+    values = {name: value for name, value in windows.items() if name != "kind"}
+    seconds = values["step_seconds"]
+    values["full_batch"] = values["full_batch"] or int(seconds / WINDOW_SECONDS) or global_batch
+    values["packed_batch"] = values["packed_batch"] or int(seconds / values["packed_seconds"][1]) or global_batch
+    return Shapes(**values, speed_share=augment["speed_share"], speed=augment["speed"])
 
 
 def accumulation_steps(settings: TrainingSettings, world: int) -> int:
@@ -85,13 +119,15 @@ def accumulation_steps(settings: TrainingSettings, world: int) -> int:
     Raises:
         UserError: the step's windows cannot be dealt out evenly.
     """
-    used = {}
-    if settings.windows.full_share < 1 or settings.windows.full_from > 0:
-        used["global_batch"] = settings.global_batch
-    if settings.windows.full_share > 0:
-        used["windows.full_batch"] = settings.windows.full_batch
-    if settings.windows.full_share < 1 and settings.windows.packed_share > 0:
-        used["windows.packed_batch"] = settings.windows.packed_batch
+    used, windows = {}, settings.windows
+    if windows.full_share < 1 or windows.full_from > 0:
+        # Bounded by seconds, a cut step has at least as many windows as if all were 30 s, and never more sound than they.
+        bounded = int(windows.step_seconds / WINDOW_SECONDS)
+        used |= {"windows.step_seconds / 30": bounded} if bounded else {"global_batch": settings.global_batch}
+    if windows.full_share > 0:
+        used["windows.full_batch"] = windows.full_batch
+    if windows.full_share < 1 and windows.packed_share > 0:
+        used["windows.packed_batch"] = windows.packed_batch
     for accumulation in range(1, max(used.values()) + 1):
         parts = accumulation * world
         if all(size % parts == 0 and size // parts <= settings.device_batch for size in used.values()):
@@ -163,18 +199,23 @@ def _trainer(
     eval_windows = evaluation_windows(dev_cache, settings.eval_sources, settings.eval_utterances)
     accumulation = accumulation_steps(settings, arguments.world_size)
     arguments.gradient_accumulation_steps = accumulation
+    prompts = Prompts(settings.prompts)
+    prompts.check(labeler, zip(train_cache.utterances["domain"][:], train_cache.utterances["language"][:], strict=True))
+    dataset, collate = WindowDataset(train_cache, labeler, prompts, settings.augmentation), Collator(labeler.end)
 
     def plan():
         return plan_steps(sources, settings.windows, settings.steps, settings.global_batch, settings.seed)
 
+    if arguments.process_index == 0:
+        check_labels(dataset, train_cache, labeler, next(plan()), collate, settings.sources, most=CHECKED_ROWS)
     trainer = WhisperTrainer(
         batches=RankBatches(plan, settings.steps, accumulation, arguments.process_index, arguments.world_size),
         labeler=labeler,
         model=model,
         args=arguments,
-        train_dataset=WindowDataset(train_cache, labeler),
-        eval_dataset=EvaluationSet(dev_cache, labeler, eval_windows),
-        data_collator=Collator(labeler.end),
+        train_dataset=dataset,
+        eval_dataset=EvaluationSet(dev_cache, labeler, eval_windows, prompts.for_evaluation()),
+        data_collator=collate,
         callbacks=[LogLines(), EventFiles(Path(arguments.output_dir))],
     )
     trainer.remove_callback(PrinterCallback)

@@ -37,6 +37,12 @@ class Utterance:
     seconds: float = 0.0  # length of the audio; 0 until it has been decoded
     segments: tuple[Segment, ...] = field(default=())
     origin: str = ""  # what a collection says of where the row is from ("MLS")
+    task: str = "transcribe"  # or "translate": the text is English, whatever is spoken
+
+    @property
+    def text_language(self) -> str:
+        """The language that the text is written in."""
+        return "en" if self.task == "translate" else self.language
 
     def row(self) -> dict:
         """The utterance as a row of a shard."""
@@ -69,7 +75,7 @@ def columns():
     return Features(
         {"id": Value("string"), "audio": Value("binary")}
         | text_columns
-        | {"seconds": Value("float64"), "segments": List(segment), "origin": Value("string")}
+        | {"seconds": Value("float64"), "segments": List(segment), "origin": Value("string"), "task": Value("string")}
     )
 
 

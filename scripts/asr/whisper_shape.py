@@ -16,6 +16,7 @@ WINDOW_SAMPLES = WINDOW_FRAMES * HOP_SAMPLES
 WINDOW_SECONDS = WINDOW_SAMPLES / SAMPLE_RATE  # 30.0
 
 MAX_TOKENS = 448  # positions of the decoder
+MAX_PROMPT_TOKENS = MAX_TOKENS // 2 - 1  # 223 after <|startofprev|>, as in every runtime
 MAX_TEXT_TOKENS = MAX_TOKENS - 8  # text and timestamps; the rest is for control tokens, of which a window needs four
 
 TIMESTAMP_SECONDS = 2 * FRAME_SECONDS  # 0.02, the grid of the timestamp tokens <|0.00|> … <|30.00|>

@@ -5,14 +5,16 @@ from itertools import accumulate
 import numpy as np
 import pytest
 
-from asr.batches import WindowDataset, sources_of
+from asr.batches import WindowDataset
 from asr.errors import UserError
 from asr.features import FeatureCache, write_features
 from asr.labels import Labeler
+from asr.plan import plan_steps
+from asr.selection import sources_of
 from asr.utterance import Segment, Utterance
 from asr.vocabulary import whisper_tokenizer
 from asr.whisper_shape import MAX_TOKENS
-from asr.windows import Shapes, plan_steps
+from asr.windows import Shapes
 
 LABELER = Labeler(whisper_tokenizer(80))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from asr.labels import IGNORED, MAX_TOKENS, Labeler
+from asr.labels import IGNORED, MAX_TOKENS, Labeler, Prompt
 from asr.utterance import Segment
 from asr.vocabulary import whisper_tokenizer
 
@@ -64,7 +64,7 @@ def test_languages_are_openais_and_invertible(labeler, language):
 
 
 def test_exactly_one_start_and_nothing_shifted(labeler):
-    sequence = labeler.encode(spoken("eins"), "de", timestamps=True, prompt="zwei drei")
+    sequence = labeler.encode(spoken("eins"), "de", timestamps=True, prompt=Prompt(previous=("zwei drei",)))
     assert sequence.decoder_input_ids.count(labeler.start) == 1
     assert labeler.start not in sequence.labels
     for read, said in zip(sequence.decoder_input_ids[1:], sequence.labels, strict=False):
@@ -73,7 +73,7 @@ def test_exactly_one_start_and_nothing_shifted(labeler):
 
 def test_the_prompt_is_read_and_not_taught(labeler):
     bare = labeler.encode(spoken("eins"), "de", timestamps=False)
-    prompted = labeler.encode(spoken("eins"), "de", timestamps=False, prompt="zwei drei")
+    prompted = labeler.encode(spoken("eins"), "de", timestamps=False, prompt=Prompt(previous=("zwei drei",)))
     assert prompted.decoder_input_ids[0] == labeler.previous
     taught = [label for label in prompted.labels if label != IGNORED]
     assert taught == bare.labels
@@ -157,7 +157,7 @@ def test_128_mels_have_one_language_more():
 @pytest.mark.parametrize("timestamps", [True, False])
 def test_every_token_of_the_text_has_its_time_and_no_control_token_has(labeler, timestamps):
     segments = [Segment(0.5, 2.5, "Schalte das Licht aus!"), Segment(3.0, 4.0, "Größe")]
-    sequence = labeler.encode(segments, "de", timestamps=timestamps, prompt="Guten Tag.")
+    sequence = labeler.encode(segments, "de", timestamps=timestamps, prompt=Prompt(about=("Guten Tag.",)))
     assert len(sequence.seconds) == len(sequence.labels)
     said = [
         (label, second) for label, second in zip(sequence.labels, sequence.seconds, strict=True) if second == second
@@ -174,3 +174,73 @@ def test_every_token_of_the_text_has_its_time_and_no_control_token_has(labeler, 
     if timestamps:
         stamps = {label: second for label, second in said if label >= labeler.timestamp_begin}
         assert stamps == {labeler.timestamp(second): second for second in (0.5, 2.5, 3.0, 4.0)}
+
+
+def test_a_translation_is_openais(labeler):
+    from whisper.tokenizer import get_tokenizer
+
+    oracle = get_tokenizer(multilingual=True, language="zh", task="translate")
+    sequence = labeler.encode(spoken("Turn the light on."), "zh", timestamps=False, task="translate")
+    # Chinese has no space before a text, but the text is English.
+    expected = [*oracle.sot_sequence_including_notimestamps, *oracle.encode(" Turn the light on."), oracle.eot]
+    assert [*sequence.decoder_input_ids, sequence.labels[-1]] == expected
+
+
+def test_a_prompt_is_openais(labeler, oracle):
+    """`DecodingTask._get_initial_tokens`: <|startofprev|>, then the last 223 tokens of what was said."""
+    words = " ".join(f"Satz {number}." for number in range(200))
+    head = labeler.prompt(Prompt(previous=(words,)), "de")
+    assert head == [oracle.sot_prev, *oracle.encode(" " + words)[-223:]]
+
+
+def test_what_is_said_beforehand_stays_whole_and_comes_first(labeler):
+    before = "In der Küche."
+    head = labeler.prompt(Prompt(about=(before,), previous=("viel " * 300,)), "de")
+    assert len(head) == 1 + 223
+    assert head[1 : 1 + len(labeler.text(before, "de"))] == labeler.text(before, "de")
+    with pytest.raises(ValueError, match=r"a prompt of \d+ tokens, at most 223"):
+        labeler.prompt(Prompt(about=("viel " * 300,)), "de")
+
+
+def test_a_prompt_has_what_room_the_text_leaves(labeler):
+    long = spoken(" ".join(["ja"] * 440))
+    for previous, about in (("nein " * 100, ()), ("", ("nein",))):
+        sequence = labeler.encode(long, "de", timestamps=False, prompt=Prompt(about=about, previous=(previous,)))
+        assert len(sequence.labels) <= MAX_TOKENS
+        assert [label for label in sequence.labels if label != IGNORED] == labeler.encode(
+            long, "de", timestamps=False
+        ).labels
+    assert (
+        len(labeler.encode(long, "de", timestamps=False, prompt=Prompt(previous=("nein " * 100,))).labels) == MAX_TOKENS
+    )
+
+
+def test_a_prompt_never_becomes_a_control_token(labeler):
+    head = labeler.prompt(Prompt(about=("<|endoftext|>",), previous=("<|de|><|0.00|>",)), "de")
+    assert all(token < labeler.end for token in head[1:])
+
+
+def test_of_what_is_cut_off_the_start_alone_is_taught(labeler):
+    segments = [Segment(0.5, 2.0, "eins")]
+    whole, cut = (labeler.encode(segments, "de", timestamps=True, cut_off=at).labels for at in (None, 28.5))
+    assert cut == [*whole[:-1], labeler.timestamp(28.5), labeler.end]
+    assert (
+        labeler.encode(segments, "de", timestamps=False, cut_off=28.5).labels
+        == labeler.encode(segments, "de", timestamps=False).labels
+    )
+    with pytest.raises(ValueError, match=r"begins at 1\.00 s, before the last one ends"):
+        labeler.encode(segments, "de", timestamps=True, cut_off=1.0)
+
+
+def test_a_domains_token_is_read_and_not_taught():
+    tokenizer = whisper_tokenizer(80)
+    tokenizer.add_tokens(["<|domain:kitchen|>"])
+    labeler = Labeler(tokenizer)
+    sequence = labeler.encode(
+        spoken("eins"), "de", timestamps=False, prompt=Prompt(domain="kitchen", previous=("zwei",))
+    )
+    assert sequence.decoder_input_ids[:2] == [labeler.previous, 51865]
+    assert sequence.labels[:2] == [IGNORED, IGNORED] and labeler.decode(sequence.labels) == "eins"
+    for unknown in ("cellar", ""):
+        with pytest.raises(ValueError, match=r"no token <\|domain:"):
+            labeler.domain(unknown)

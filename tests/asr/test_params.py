@@ -77,7 +77,7 @@ def test_misspelt_parameter_is_named_with_the_right_one(changed):
 
 def test_misspelt_parameter_of_a_group_and_of_a_source(changed):
     misspelt = {
-        "train_german_model.windows.full_share": "ful_share",
+        "train_german_model.windows.kind": "knd",
         "prepare_audio.min_seconds": "min_secs",
         "prepare_audio.sources.noise.path": "pth",
     }

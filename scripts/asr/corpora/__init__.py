@@ -69,11 +69,14 @@ class SpeakerHash:
         return "dev" if point < self.test_share + self.dev_share else "train"
 
 
-def read_corpus(corpus: str, speaker_hash: SpeakerHash, longest: Mapping[str, float], **fields: object) -> Corpus:
+def read_corpus(
+    corpus: str, speaker_hash: SpeakerHash, longest: Mapping[str, float], task: str = "transcribe", **fields: object
+) -> Corpus:
     """Open a corpus with the reader named `corpus`; `fields` are the reader's arguments.
 
     Args:
         longest: by split, seconds above which an utterance with segments is cut.
+        task: "transcribe", or "translate" where its texts are English translations.
 
     Raises:
         UserError: the corpus is not there or is not in its documented form.
@@ -83,11 +86,11 @@ def read_corpus(corpus: str, speaker_hash: SpeakerHash, longest: Mapping[str, fl
     if "" in opened.promised:
         promised = tuple(dict.fromkeys((*promised, *speaker_hash.splits)))
     place = f"{fields['path']}/" if "path" in fields else ""
-    return replace(opened, promised=promised, utterances=_walk(opened, speaker_hash, longest, place))
+    return replace(opened, promised=promised, utterances=_walk(opened, speaker_hash, longest, place, task))
 
 
 def _walk(
-    corpus: Corpus, speaker_hash: SpeakerHash, longest: Mapping[str, float], place: str
+    corpus: Corpus, speaker_hash: SpeakerHash, longest: Mapping[str, float], place: str, task: str
 ) -> Iterator[Utterance | Rejected]:
     """The reader's items, cut and in splits. `place`: the corpus's folder, which no rejection names: it is this machine's."""
     rows = 0
@@ -99,6 +102,7 @@ def _walk(
         if isinstance(item, Rejected):
             yield replace(item, detail=item.detail.replace(place, "")) if place else item
         else:
+            item = item if task == item.task else replace(item, task=task)
             yield from cut(item, longest[item.split], corpus.cut_always)
     assert rows == corpus.rows or not corpus.exact, f"{rows} rows instead of {corpus.rows}"
 

@@ -31,8 +31,9 @@ class Source(Group):
     speakers_are_global: ClassVar[bool] = False
 
     language: Language = Field(description="Whisper's code of the language spoken, where a row does not tell")
-    domain: str = Field(
-        description="what the recordings are about; kept with each utterance, not used for training yet"
+    domain: str = Field(description="what the recordings are about; a training's prompts may tell it the decoder")
+    task: Literal["transcribe", "translate"] = Field(
+        default="transcribe", description="translate: the texts are English translations of what is said"
     )
     speakers: str = Field(
         default="",

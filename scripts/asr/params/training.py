@@ -7,7 +7,7 @@ import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from asr.params.section import Group, Section, Share
-from asr.params.windows import Windows
+from asr.params.windows import Augment, Domain, Windows, Words
 
 
 class TrainingSection(Section):
@@ -43,6 +43,9 @@ class TrainingSection(Section):
         description="processes a device that build batches; 0: the training process itself"
     )
     windows: Windows = Field(description="how utterances become windows")
+    augment: Augment = Field(default_factory=Augment, description="changes of what is heard")
+    domain: Domain = Field(default_factory=Domain, description="how the decoder is told the domain")
+    words: Words = Field(default_factory=Words, description="words listed in prompts")
 
     @pydantic.model_validator(mode="after")
     def _check(self):

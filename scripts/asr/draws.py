@@ -1,0 +1,84 @@
+"""Draws: the utterances of a source in random order, each once before any comes again.
+
+    draws = Draws(source, shapes, rng, later)
+    index = draws.take(draws.peek())
+    after = draws.peek(like=index, one_speaker=True)     # in its language, and of its speaker if there is one
+
+In: a `Source` and two random generators. What the second draws changes nothing of what the first does, so that an experiment
+without speed and previous texts is the same whether they exist or not.
+"""
+
+import numpy as np
+
+from asr.whisper_shape import WINDOW_FRAMES as FULL_FRAMES
+from asr.windows import Part, Shapes, Source
+
+MOST_PREVIOUS = 4  # utterances that a prompt has of what was said before
+
+
+class Draws:
+    """A source's utterances in random order, each once before any comes again."""
+
+    def __init__(self, source: Source, shapes: Shapes, rng: np.random.Generator, later: np.random.Generator):
+        self.source, self._shapes, self._rng, self._later = source, shapes, rng, later
+        self._groups = len(set(source.languages)) > 1 or (shapes.one_speaker_share > 0 and any(source.speakers))
+        self._order: list[int] = []
+        self._taken: set[int] = set()
+
+    def _shuffle(self) -> None:
+        self._order = self._rng.permutation(len(self.source.rows)).tolist()
+        self._taken = set()
+        self._speed = np.ones(len(self._order))
+        if self._shapes.speed_share:
+            changed = self._later.random(len(self._order)) < self._shapes.speed_share
+            self._speed = np.where(changed, self._later.uniform(*self._shapes.speed, len(self._order)), 1.0)
+            self._speed = np.maximum(self._speed, self.source.frames / FULL_FRAMES)  # none gets longer than a window
+        self._alike: dict[tuple[str, ...], list[int]] = {}
+        for index in self._order if self._groups else ():
+            for key in self._keys(index):
+                self._alike.setdefault(key, []).append(index)
+
+    def _keys(self, index: int) -> list[tuple[str, ...]]:
+        language = self.source.languages[index]
+        speaker = self.source.speakers[index] if self.source.speakers else ""
+        return [(language, speaker), (language,)] if speaker else [(language,)]
+
+    def peek(self, like: int | None = None, one_speaker: bool = False) -> int | None:
+        """The next utterance; `like` another: in its language, and if there is one by its speaker. None: there is none."""
+        if (index := self._next_of(self._order)) is None:
+            self._shuffle()
+            index = self._order[-1]
+        if like is None or not self._groups:
+            return index
+        by_speaker, *by_language = self._keys(like)
+        queues = [by_speaker, *by_language] if one_speaker else [(by_language or [by_speaker])[0]]
+        found = (self._next_of(self._alike.get(key, [])) for key in queues)
+        return next((index for index in found if index is not None), None)
+
+    def _next_of(self, queue: list[int]) -> int | None:
+        while queue and queue[-1] in self._taken:
+            queue.pop()
+        return queue[-1] if queue else None
+
+    def take(self, index: int) -> int:
+        self._taken.add(index)
+        return index
+
+    def frames(self, index: int) -> int:
+        """How long an utterance is heard."""
+        return int(np.ceil(self.source.frames[index] / self._speed[index]))
+
+    def part(self, index: int, offset: int) -> Part:
+        return Part(int(self.source.rows[index]), offset, float(self._speed[index]))
+
+    def previous(self, index: int) -> tuple[int, ...]:
+        """Rows of what was said before an utterance: in its recording, else any of the source in its language."""
+        count, found = int(self._later.integers(1, MOST_PREVIOUS + 1)), []
+        row, before = int(self.source.rows[index]), self.source.before
+        while before is not None and len(found) < count and (row := int(before[row])) >= 0:
+            found.insert(0, row)
+        if found:
+            return tuple(found)
+        drawn = self._later.integers(len(self.source.rows), size=count).tolist()
+        same = [i for i in drawn if i != index and self.source.languages[i] == self.source.languages[index]]
+        return tuple(int(self.source.rows[i]) for i in same)
