@@ -85,6 +85,10 @@ export-ct2: convert_to_faster ## convert_to_faster, and a copy in MODEL_DIR/<rec
 		rm -rf "$$copy" && mv "$$copy.partial" "$$copy" && echo "$$copy" || exit 1; \
 	done
 
+.PHONY: push-to-hub
+push-to-hub: .venv/installed ## the finished model and its card on the Hugging Face Hub, private (HUB_MODEL_ID in .env); else the card
+	@$(in_recipe) && python '$(CURDIR)/scripts/push_to_hub.py'
+
 .PHONY: evaluate
 evaluate: evaluation ## evaluation, and its figures
 	@$(in_recipe) && $(asr).report outputs/evaluation/metrics.json

@@ -12,7 +12,10 @@ from asr.params_file import Params, read_params
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS = REPOSITORY / "scripts"
 RECIPES = [REPOSITORY, *sorted(path.parent for path in REPOSITORY.glob("recipes/*/dvc.yaml"))]
-COMMANDS = {"lint_labels"}  # what looks and makes nothing is no stage; its target is `make lint-labels`
+COMMANDS = {
+    "lint_labels",
+    "push_to_hub",
+}  # what looks and makes nothing is no stage; its target is called alike, with hyphens
 STAGES = sorted(path.stem for path in SCRIPTS.glob("*.py") if path.stem not in COMMANDS)
 
 # How a stage starts, where it reads and writes, and what it shows meanwhile. Nothing of it reaches an output, and the

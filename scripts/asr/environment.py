@@ -23,6 +23,8 @@ VARIABLES = (
     "CONFIG_DIR",
     "HF_TOKEN",
     "WANDB_API_KEY",
+    "HUB_MODEL_ID",
+    "HUB_PUBLIC",
     "TENSORBOARD_PORT",
     "WORKERS",
 )

@@ -1,0 +1,149 @@
+"""The card tells what the stages have measured; a push is private unless it is said, and makes one clear message where it fails."""
+
+import base64
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+from ruamel.yaml import YAML
+
+METRICS = {
+    "base_model": {"general": {"wer": 0.5, "cer": 0.25, "words": 604}},
+    "merge_lora": {
+        "general": {"wer": 0.0414, "cer": 0.0333, "words": 604},
+        "domain": {"wer": 0.2, "cer": 0.1, "words": 9},
+    },
+}
+STATS = {"general": {"train": {"kept": 3600, "hours": 2.3129, "speakers": 44}}}
+
+
+@pytest.fixture
+def evaluated(tiny_recipe):
+    """The tiny recipe with what evaluation, prepare_audio and merge_lora would have left."""
+    outputs = tiny_recipe / "outputs"
+    for stage, name, content in (("evaluation", "metrics.json", METRICS), ("prepare_audio", "stats.json", STATS)):
+        (outputs / stage).mkdir()
+        (outputs / stage / name).write_text(json.dumps(content))
+    (outputs / "merge_lora").symlink_to((outputs / "base_model").resolve())
+    return outputs
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A Hub that takes whatever is pushed; `pushed` holds what it was told."""
+    pushed = {"files": {}}
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.reply({"siblings": [], "id": "somebody/whisper-de", "sha": "0" * 40, "tags": []})
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            pushed["token"] = self.headers["Authorization"]
+            if self.path.endswith("/repos/create"):
+                pushed["repository"] = json.loads(body)
+                self.reply({"url": f"http://{self.headers['Host']}/somebody/whisper-de", "name": "somebody/whisper-de"})
+            elif "/preupload/" in self.path:
+                files = json.loads(body)["files"]
+                self.reply(
+                    {"files": [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in files]}
+                )
+            elif "/commit/" in self.path:
+                for line in map(json.loads, body.splitlines()):
+                    if line["key"] == "file":
+                        pushed["files"][line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+                self.reply(
+                    {
+                        "commitUrl": f"http://{self.headers['Host']}/somebody/whisper-de/commit/0",
+                        "commitOid": "0" * 40,
+                        "success": True,
+                    }
+                )
+            else:  # is the card's head valid?
+                self.reply({"errors": [], "warnings": []})
+
+        def reply(self, content):
+            body = json.dumps(content).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr("huggingface_hub.hf_api.ENDPOINT", f"http://127.0.0.1:{server.server_port}", raising=False)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    yield pushed
+    server.shutdown()
+
+
+@pytest.mark.parametrize(("public", "private"), [("", True), ("0", True), ("1", False)])
+def test_the_model_and_its_card_are_pushed_private_unless_it_is_said(
+    evaluated, run_script, hub, monkeypatch, public, private
+):
+    monkeypatch.setenv("HUB_MODEL_ID", "somebody/whisper-de")
+    monkeypatch.setenv("HUB_PUBLIC", public)
+    said = run_script("push_to_hub").stdout
+    assert ("private" in said) == private and "whisper-de" in said
+    assert (hub["repository"].get("visibility") == "private") is private and hub["token"] == "Bearer hf_secret"
+    assert {"config.json", "model.safetensors", "tokenizer.json", "preprocessor_config.json", "README.md"} <= hub[
+        "files"
+    ].keys()
+    assert hub["files"]["config.json"] == (evaluated / "merge_lora/config.json").read_bytes()
+    card = hub["files"]["README.md"].decode()
+    assert "# whisper-de" in card and "hf_secret" not in card
+
+
+def test_the_card_compares_before_and_after_and_names_data_licences_and_params(evaluated, run_script):
+    card = run_script("push_to_hub").stdout  # no HUB_MODEL_ID: nothing is pushed
+    assert "To push the model" in card
+    assert "| general | 604 | 50.00 % | 4.14 % | 25.00 % | 3.33 % |" in card
+    assert "| domain | 9 |  | 20.00 % |  | 10.00 % |" in card  # the base model was not judged on it
+    assert "| general | train | 3600 | 2.31 | 44 | synthetic |" in card
+    assert "train_german_model:" in card and "learning_rate:" in card
+    head = YAML(typ="safe").load(card.split("---")[1])
+    assert head["language"] == ["de"] and head["license"] == "other"  # a new model has no one's
+    figures = {
+        (r["dataset"]["name"], m["type"]): m["value"] for r in head["model-index"][0]["results"] for m in r["metrics"]
+    }
+    assert figures == {
+        ("general", "wer"): 0.0414,
+        ("general", "cer"): 0.0333,
+        ("domain", "wer"): 0.2,
+        ("domain", "cer"): 0.1,
+    }
+
+
+def test_openais_licence_goes_with_its_weights():
+    from asr.model_card import model_card
+
+    given = {
+        "before": "a",
+        "after": "b",
+        "metrics": {"b": {}},
+        "data": {},
+        "licences": {},
+        "languages": ["de"],
+        "params": "",
+        "commit": "c",
+    }
+    card = model_card("x/y", "openai/whisper-tiny", **given)
+    assert "license: apache-2.0" in card and "base_model: openai/whisper-tiny" in card
+
+
+def test_a_hub_out_of_reach_and_what_is_not_there_are_one_message(evaluated, run_script, monkeypatch):
+    monkeypatch.setenv("HUB_MODEL_ID", "somebody/whisper-de")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # the discard port
+    monkeypatch.setattr("huggingface_hub.hf_api.ENDPOINT", "http://127.0.0.1:9", raising=False)
+    done = run_script("push_to_hub", check=False)
+    assert done.returncode == 1 and "somebody/whisper-de cannot be pushed to the Hub" in done.stderr
+    monkeypatch.setenv("HUB_MODEL_ID", "not an id")
+    assert "error: HUB_MODEL_ID: " in run_script("push_to_hub", check=False).stderr
+    (evaluated / "evaluation/metrics.json").unlink()
+    assert "run the stage evaluation first" in run_script("push_to_hub", check=False).stderr
