@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asr.draws import Draws
-from asr.whisper_shape import FRAME_SECONDS, MAX_TEXT_TOKENS
+from asr.whisper_shape import FRAME_SECONDS, MAX_TEXT_TOKENS, WINDOW_SECONDS
 from asr.whisper_shape import WINDOW_FRAMES as FULL_FRAMES
 from asr.windows import Part, Shapes, Source, Window
 
@@ -42,94 +42,132 @@ def plan_steps(sources: Sequence[Source], shapes: Shapes, steps: int, batch: int
     Yields:
         Windows that share one cut context, or full ones of 3,000 frames.
     """
-    rng, later = np.random.default_rng(seed), np.random.default_rng([seed, 1])
-    all_draws = [Draws(source, shapes, rng, later) for source in sources]
-    shares = np.array([source.share for source in sources]) / sum(source.share for source in sources)
-    if shapes.no_speech_share:
-        shares = np.append(shares * (1 - shapes.no_speech_share), shapes.no_speech_share)
-
-    def draw(size: int) -> list[Draws | None]:
-        return [all_draws[i] if i < len(all_draws) else None for i in rng.choice(len(shares), size=size, p=shares)]
-
-    short_steps: list[list[_Placed]] = []
-    left: list[_Placed] = []
+    plan = _Plan(sources, shapes, batch, seed)
     for step in range(steps):
-        late = step / steps >= shapes.full_from
+        yield plan.step(step, late=step / steps >= shapes.full_from)
+
+
+class _Plan:
+    def __init__(self, sources: Sequence[Source], shapes: Shapes, batch: int, seed: int):
+        self.shapes, self.batch = shapes, batch
+        # The second generator draws what was added later, so that plans without it are what they were.
+        self.rng, self.later = np.random.default_rng(seed), np.random.default_rng([seed, 1])
+        self.draws: list[Draws | None] = [Draws(source, shapes, self.rng, self.later) for source in sources]
+        self.shares = np.array([source.share for source in sources]) / sum(source.share for source in sources)
+        if shapes.no_speech_share:
+            self.draws.append(None)
+            self.shares = np.append(self.shares * (1 - shapes.no_speech_share), shapes.no_speech_share)
+        self.frames = np.concatenate([source.frames for source in sources])
+        self.short_steps: list[list[_Placed]] = []
+        self.left: list[_Placed] = []
+
+    def step(self, number: int, late: bool) -> list[Window]:
+        rng, shapes = self.rng, self.shapes
         full = late and rng.random() < shapes.full_share
         packed = late and not full and rng.random() < shapes.packed_share
         if full or packed:
-            placed = [
-                _no_speech(all_draws, later)
-                if draws is None
-                else _pack(draws, shapes, rng, later, full)
-                if packed or rng.random() < shapes.packed_share
-                else _single(draws, shapes, rng, later)
-                for draws in draw(shapes.full_batch if full else shapes.packed_batch)
-            ]
+            drawn = self.drawn(shapes.full_batch if full else shapes.packed_batch)
+            placed = [self.packed(draws, full, always=packed) for draws in drawn]
         else:
-            while not short_steps:
-                pool = left + [
-                    _no_speech(all_draws, later) if draws is None else _single(draws, shapes, rng, later)
-                    for draws in draw(POOLED_STEPS * batch)
-                ]
-                short_steps, left = _by_length(pool, batch, shapes.step_seconds, rng)
-            placed = short_steps.pop()
-        frames = FULL_FRAMES if full else _cut_context(placed, shapes, rng)
-        yield [_window(place, full, frames, shapes, step, rng, later) for place in placed]
+            while not self.short_steps:
+                pool = self.left + [self.single(draws) for draws in self.drawn(POOLED_STEPS * self.batch)]
+                self.short_steps, self.left = _by_length(pool, self.batch, shapes, rng)
+            placed = self.short_steps.pop()
+        frames = FULL_FRAMES if full else self.cut_context(placed)
+        return [self.window(place, full, frames, number) for place in placed]
 
+    def drawn(self, size: int) -> list[Draws | None]:
+        """A source for each window; None: nobody speaks in it."""
+        return [self.draws[i] for i in self.rng.choice(len(self.draws), size=size, p=self.shares)]
 
-def _window(place: _Placed, full: bool, frames: int, shapes: Shapes, step: int, rng, later) -> Window:
-    timestamps = rng.random() < shapes.timestamps_share
-    return Window(
-        place.parts,
-        frames,
-        timestamps=timestamps,
-        zero_padded=full and rng.random() < shapes.zero_padded_share,
-        frequency_scale=1.0 + shapes.frequency_warp * rng.uniform(-1, 1),
-        step=step,
-        seed=int(later.integers(2**31)),
-        cut_off=place.cut_off if timestamps else None,  # without them nothing can be taught of it
-        previous=place.previous,
-        heard=place.end,
-    )
+    def window(self, place: _Placed, full: bool, frames: int, step: int) -> Window:
+        rng, shapes = self.rng, self.shapes
+        timestamps = rng.random() < shapes.timestamps_share
+        return Window(
+            place.parts,
+            frames,
+            timestamps=timestamps,
+            zero_padded=full and rng.random() < shapes.zero_padded_share,
+            frequency_scale=1.0 + shapes.frequency_warp * rng.uniform(-1, 1),
+            step=step,
+            seed=int(self.later.integers(2**31)),
+            cut_off=place.cut_off if timestamps else None,  # without them nothing can be taught of it
+            previous=place.previous,
+            heard=place.end,
+        )
 
+    def no_speech(self) -> _Placed:
+        """As long as some utterance, so that no length tells that nobody speaks."""
+        return _Placed((), int(self.later.choice(self.frames)))
 
-def _no_speech(all_draws: Sequence[Draws], later: np.random.Generator) -> _Placed:
-    """As long as some utterance, so that no length tells that nobody speaks."""
-    frames = all_draws[later.integers(len(all_draws))].source.frames
-    return _Placed((), int(frames[later.integers(len(frames))]))
+    def single(self, draws: Draws | None) -> _Placed:
+        if draws is None:
+            return self.no_speech()
+        index = draws.take(draws.peek())
+        offset = min(self.lead(), FULL_FRAMES - draws.frames(index))
+        part = draws.part(index, offset)
+        return _Placed((part,), offset + draws.frames(index), previous=self.previous(draws, index))
 
+    def packed(self, draws: Draws | None, full: bool, always: bool) -> _Placed:
+        if draws is None:
+            return self.no_speech()
+        return self.pack(draws, full) if always or self.rng.random() < self.shapes.packed_share else self.single(draws)
 
-def _single(draws: Draws, shapes: Shapes, rng: np.random.Generator, later: np.random.Generator) -> _Placed:
-    index = draws.take(draws.peek())
-    offset = min(_lead(shapes, rng), FULL_FRAMES - draws.frames(index))
-    end = offset + draws.frames(index)
-    return _Placed((draws.part(index, offset),), end, previous=_previous(draws, index, shapes, later))
+    def pack(self, draws: Draws, full: bool) -> _Placed:
+        """Utterances one after the other, with gaps, until the next does not fit into the window or into the decoder.
 
+        The next one may be heard in part: of a full window the end comes while somebody speaks.
+        """
+        rng, shapes, source = self.rng, self.shapes, draws.source
+        limit = min(int(rng.uniform(*shapes.packed_seconds) / FRAME_SECONDS), FULL_FRAMES)
+        low, high = (seconds / FRAME_SECONDS for seconds in shapes.gap_seconds)
+        first = draws.peek()
+        one_speaker = shapes.one_speaker_share > 0 and self.later.random() < shapes.one_speaker_share
+        # A window does not always begin with speech at once; an utterance of nearly 30 s leaves no room before it.
+        offset = min(self.lead(), max(limit - draws.frames(first), 0))
+        parts, tokens, end, index = [], 0, 0, first
+        while index is not None:
+            tokens += int(source.tokens[index]) + 2  # its two timestamps
+            if parts and not (offset + draws.frames(index) <= limit and tokens <= MAX_TEXT_TOKENS):
+                break
+            parts.append(draws.part(draws.take(index), offset))
+            end = offset + draws.frames(index)
+            offset = end + int(rng.uniform(low, high))
+            index = draws.peek(first, one_speaker)
+        cut_off = None
+        if full and index is not None and shapes.cut_off_share and self.later.random() < shapes.cut_off_share:
+            goes_on = offset + LEAST_CUT_OFF <= FULL_FRAMES < offset + draws.frames(index) and tokens <= MAX_TEXT_TOKENS
+            cut_off = draws.part(index, offset) if goes_on else None  # heard in part, it is not taken: it comes again
+        return _Placed(tuple(parts), FULL_FRAMES if cut_off else end, cut_off, self.previous(draws, first))
 
-def _previous(draws: Draws, index: int, shapes: Shapes, later: np.random.Generator) -> tuple[int, ...]:
-    if not shapes.previous_share or later.random() >= shapes.previous_share:
-        return ()
-    return draws.previous(index)
+    def previous(self, draws: Draws, index: int) -> tuple[int, ...]:
+        told = self.shapes.previous_share > 0 and self.later.random() < self.shapes.previous_share
+        return draws.previous(index) if told else ()
 
+    def lead(self) -> int:
+        """Frames of silence before the first utterance: a recording begins with some, as does what a VAD cuts out of one."""
+        return int(self.rng.uniform(0, self.shapes.jitter_seconds) / FRAME_SECONDS)
 
-def _lead(shapes: Shapes, rng: np.random.Generator) -> int:
-    """Frames of silence before the first utterance: a recording begins with some, as does what a VAD cuts out of one."""
-    return int(rng.uniform(0, shapes.jitter_seconds) / FRAME_SECONDS)
+    def cut_context(self, placed: list[_Placed]) -> int:
+        """Frames that hold the longest window of the step, and a little silence, since runtimes end in silence too."""
+        frames = max(place.end for place in placed)
+        frames += int(self.rng.uniform(0, self.shapes.jitter_seconds) / FRAME_SECONDS)
+        return min(frames + frames % 2, FULL_FRAMES)
 
 
 def _by_length(
-    pool: list[_Placed], batch: int, step_seconds: float, rng: np.random.Generator
+    pool: list[_Placed], batch: int, shapes: Shapes, rng: np.random.Generator
 ) -> tuple[list[list[_Placed]], list[_Placed]]:
     """The pool as steps of like lengths, in random order: a step's context is cut to its longest, and all pay for it.
 
-    What does not make a step of `step_seconds` is left for the next pool.
+    What does not fill a step of `step_seconds` is left for the next pool.
     """
     pool = sorted(pool, key=lambda place: place.end)
     batches, left = [], []
-    if step_seconds:
+    if shapes.step_seconds:
         while pool:
-            size = min(batch, int(step_seconds / (pool[-1].end * FRAME_SECONDS)))
+            longest = min(pool[-1].end * FRAME_SECONDS + shapes.jitter_seconds, WINDOW_SECONDS)
+            size = min(batch, int(shapes.step_seconds / longest))
             if size > len(pool):
                 left = pool
                 break
@@ -138,38 +176,3 @@ def _by_length(
     else:
         batches = [pool[first : first + batch] for first in range(0, len(pool), batch)]
     return [batches[i] for i in rng.permutation(len(batches))], left
-
-
-def _pack(draws: Draws, shapes: Shapes, rng: np.random.Generator, later: np.random.Generator, full: bool) -> _Placed:
-    """Utterances one after the other, with gaps, until the next does not fit into the window or into the decoder.
-
-    The next one may be heard in part: of a full window the end comes while somebody speaks.
-    """
-    limit = min(int(rng.uniform(*shapes.packed_seconds) / FRAME_SECONDS), FULL_FRAMES)
-    low, high = (seconds / FRAME_SECONDS for seconds in shapes.gap_seconds)
-    first = draws.peek()
-    one_speaker = shapes.one_speaker_share > 0 and later.random() < shapes.one_speaker_share
-    # A window does not always begin with speech at once; an utterance of nearly 30 s leaves no room before it.
-    offset = min(_lead(shapes, rng), max(limit - draws.frames(first), 0))
-    parts, tokens, end, index = [], 0, 0, first
-    while True:
-        tokens += 0 if index is None else int(draws.source.tokens[index]) + 2  # its two timestamps
-        fits = index is not None and offset + draws.frames(index) <= limit and tokens <= MAX_TEXT_TOKENS
-        if parts and not fits:
-            break
-        parts.append(draws.part(draws.take(index), offset))
-        end = offset + draws.frames(index)
-        offset = end + int(rng.uniform(low, high))
-        index = draws.peek(first, one_speaker)
-    cut_off = None
-    if full and index is not None and shapes.cut_off_share and later.random() < shapes.cut_off_share:
-        goes_on = offset + LEAST_CUT_OFF <= FULL_FRAMES < offset + draws.frames(index)
-        cut_off = draws.part(index, offset) if goes_on else None  # heard in part, it is not taken: it comes again
-    end = FULL_FRAMES if cut_off else end
-    return _Placed(tuple(parts), end, cut_off, _previous(draws, first, shapes, later))
-
-
-def _cut_context(placed: list[_Placed], shapes: Shapes, rng: np.random.Generator) -> int:
-    """Frames that hold the longest window of the step, and a little silence, since runtimes end in silence too."""
-    frames = max(place.end for place in placed) + int(rng.uniform(0, shapes.jitter_seconds) / FRAME_SECONDS)
-    return min(frames + frames % 2, FULL_FRAMES)

@@ -26,9 +26,18 @@ def test_only_the_adapter_is_trained_and_saved(tiny_recipe, run_script):
     assert (folder / "loss.csv").read_text().count("\n") == 7 and (folder / "wer.csv").read_text().count("\n") == 3
 
 
+EVERYTHING_DRAWN = [
+    *("--windows.no_speech_share", "0.2", "--windows.previous_share", "0.5", "--windows.packed_share", "0.5"),
+    *("--windows.one_speaker_share", "0.5", "--windows.cut_off_share", "0.5", "--windows.step_seconds", "120"),
+    *("--windows.full_batch", "4", "--windows.packed_batch", "4", "--augment.mask_share", "0.5"),
+    *("--domain.mode", "prompt", "--domain.texts", '{"general": "Zu Hause."}', "--words.share", "0.5"),
+    *("--words.listed", '["Licht", "Wecker", "Torf"]'),
+]
+
+
 def test_one_device_and_two_are_one_experiment(tiny_recipe, run_script, run_processes):
-    run_script("finetune_whisper", *MODEL, "--output_dir", "outputs/one")
-    run_processes(2, "finetune_whisper", *MODEL, "--output_dir", "outputs/two")
+    run_script("finetune_whisper", *MODEL, *EVERYTHING_DRAWN, "--output_dir", "outputs/one")
+    run_processes(2, "finetune_whisper", *MODEL, *EVERYTHING_DRAWN, "--output_dir", "outputs/two")
     assert losses(tiny_recipe / "outputs/two") == pytest.approx(losses(tiny_recipe / "outputs/one"), rel=1e-4)
 
 
