@@ -98,7 +98,7 @@ tensorboard: .venv/installed ## the training curves in a browser, until Ctrl-C
 	@$(in_recipe) && $(asr).monitor
 
 # One target a stage: the stage, and before it whatever it needs that has changed.
-PLAIN_STAGES := sample_speech base_model prepare_audio extract_features merge_lora convert_to_faster evaluation
+PLAIN_STAGES := sample_speech base_model prepare_audio pseudo_label extract_features merge_lora convert_to_faster evaluation
 TRAININGS := train_german_model finetune_whisper
 
 .PHONY: $(PLAIN_STAGES)

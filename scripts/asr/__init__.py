@@ -13,5 +13,6 @@ windows, draws, plan, sound, batches, selection           from utterances to wha
 label_laws, lint                                          what all of that must satisfy
 loss, ctc, guided_attention, sampled_vocabulary, scoring  what training minimises, and what judges it
 trainer, checkpoints, callbacks, training                 from windows to weights
-transcription, gates, report, lineage, model_card         from weights to transcripts, figures and provenance
+transcription, pseudo_labels, gates                       from weights to transcripts and figures
+report, lineage, model_card                               what is told of them
 """
