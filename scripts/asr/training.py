@@ -1,7 +1,7 @@
 """Training: one loop for every way to train, on one device or many.
 
-In: a model, the feature cache, `TrainingSettings`. Out: a folder with the best checkpoint (by word error rate) and the
-curves. What the loop gets right where the usual recipe does not:
+In: a model, the feature cache, `TrainingSettings`. Out: a folder with the best checkpoint (by word or character error
+rate) and the curves. What the loop gets right where the usual recipe does not:
 
 - The loss is the mean over the tokens of the *global* batch, which transformers' own is not (`trainer.py`).
 - Labels come finished from `labels.py`: one `<|startoftranscript|>`, nothing stripped, nothing shifted.
@@ -9,24 +9,30 @@ curves. What the loop gets right where the usual recipe does not:
 """
 
 import os
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import torch
-from transformers import Seq2SeqTrainingArguments
+from transformers import Seq2SeqTrainingArguments, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
+from asr.average import Average
 from asr.batches import Collator, WindowDataset, evaluation_windows, sources_of, tokens_of
 from asr.callbacks import EventFiles, LogLines, on_terminal, save_curves, trackers
 from asr.checkpoints import last_whole_checkpoint, remove_checkpoints
+from asr.companion import Companion
 from asr.errors import UserError
 from asr.features import FeatureCache, open_features
 from asr.labels import Labeler
 from asr.loss import training_loss
+from asr.optimizer import require_8bit
 from asr.paths import only_writer, output_folder
+from asr.ranks import RankAllocation, is_adalora
 from asr.sampled_vocabulary import SampledVocabulary
+from asr.stopping import EarlyStopping, EvaluationShare, last_step
 from asr.trainer import EvaluationSet, WhisperTrainer
 from asr.windows import RankBatches, Shapes, plan_steps
 
@@ -71,6 +77,10 @@ class TrainingSettings:
     ctc_weight: float = 0.0
     guided_attention_weight: float = 0.0
     sampled_tokens: int = 0
+    learning_rates: dict[str, float] = field(default_factory=dict)
+    ema_decay: float = 0.0
+    best_by: str = "wer"
+    early_stopping: int = 0
 
     @classmethod
     def of(cls, values: dict) -> "TrainingSettings":
@@ -130,8 +140,11 @@ def train(
         whisper = model.get_base_model() if hasattr(model, "get_base_model") else model  # a peft model wraps it
         mels = whisper.config.num_mel_bins
         train_cache, dev_cache = (open_features(features_dir, split, mels) for split in ("train", "dev"))
-        trainer = _trainer(model, labeler, train_cache, dev_cache, settings, arguments)
+        if settings.optimizer == "adamw_8bit":
+            require_8bit(arguments.device)
         checkpoint = last_whole_checkpoint(run_dir)
+        arguments.max_steps = last_step(checkpoint, settings.steps, settings.best_by, settings.early_stopping)
+        trainer = _trainer(model, labeler, train_cache, dev_cache, settings, arguments)
         if checkpoint and first:
             print(f"resuming from {checkpoint}", flush=True)
         vocabulary = _vocabulary(train_cache, labeler, settings, whisper.config.vocab_size)
@@ -168,17 +181,29 @@ def _trainer(
         return plan_steps(sources, settings.windows, settings.steps, settings.global_batch, settings.seed)
 
     trainer = WhisperTrainer(
-        batches=RankBatches(plan, settings.steps, accumulation, arguments.process_index, arguments.world_size),
+        batches=RankBatches(plan, arguments.max_steps, accumulation, arguments.process_index, arguments.world_size),
         labeler=labeler,
         model=model,
         args=arguments,
         train_dataset=WindowDataset(train_cache, labeler),
         eval_dataset=EvaluationSet(dev_cache, labeler, eval_windows),
         data_collator=Collator(labeler.end),
-        callbacks=[LogLines(), EventFiles(Path(arguments.output_dir))],
+        rates=settings.learning_rates,
+        companions=_companions(model, settings),
+        callbacks=[LogLines(), EventFiles(Path(arguments.output_dir)), *_observers(settings)],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def _companions(model, settings: TrainingSettings) -> list[Companion]:
+    ranks = [RankAllocation(model)] if is_adalora(model) else []
+    return ranks + ([Average(model, settings.ema_decay)] if settings.ema_decay else [])
+
+
+def _observers(settings: TrainingSettings) -> list[TrainerCallback]:
+    stopping = [EarlyStopping(settings.best_by, settings.early_stopping)] if settings.early_stopping else []
+    return [*stopping, EvaluationShare(time.monotonic)]
 
 
 def _arguments(settings: TrainingSettings, run_dir: Path) -> Seq2SeqTrainingArguments:
@@ -211,7 +236,7 @@ def _arguments(settings: TrainingSettings, run_dir: Path) -> Seq2SeqTrainingArgu
         save_steps=settings.eval_steps,
         save_total_limit=2,  # the best and the last
         load_best_model_at_end=True,
-        metric_for_best_model="wer",
+        metric_for_best_model=settings.best_by,
         greater_is_better=False,
         predict_with_generate=True,
         logging_steps=settings.log_steps,

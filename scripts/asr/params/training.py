@@ -40,7 +40,9 @@ class TrainingSection(Section):
     weight_decay: NonNegativeFloat = Field(description="AdamW's")
     max_grad_norm: PositiveFloat = Field(description="gradients are clipped to this norm")
     ema_decay: Share = Field(
-        default=0.0, lt=1, description="what is judged and delivered is a running average that keeps this share a step; 0: the weights themselves"
+        default=0.0,
+        lt=1,
+        description="what is judged and delivered is a running average that keeps this share a step; 0: the weights themselves",
     )
     gradient_checkpointing: bool = Field(description="about 40 % less memory for about 30 % more time")
     eval_steps: PositiveInt = Field(description="steps between evaluations, which are also the checkpoints")
@@ -111,8 +113,12 @@ class FinetuneWhisper(TrainingSection):
             raise ValueError(
                 f"ema_decay: {self.ema_decay:g}: an average keeps what AdaLoRA takes away; give ema_decay: 0, or another method"
             )
-        if adapter.method == "adalora" and round(self.steps * (1 - adapter.adalora.final_share)) <= round(
-            self.steps * adapter.adalora.initial_share
-        ) + 1:
-            raise ValueError(f"steps: {self.steps} leave none in which adapter.adalora takes ranks away; give more steps")
+        if (
+            adapter.method == "adalora"
+            and round(self.steps * (1 - adapter.adalora.final_share))
+            <= round(self.steps * adapter.adalora.initial_share) + 1
+        ):
+            raise ValueError(
+                f"steps: {self.steps} leave none in which adapter.adalora takes ranks away; give more steps"
+            )
         return self

@@ -32,7 +32,9 @@ class Trainable(Group):
 class AdaLora(Group):
     """AdaLoRA (arXiv 2303.10512): ranks move to the matrices that need them, by optimiser steps."""
 
-    target_rank: PositiveInt = Field(default=8, description="mean rank of a matrix at the end; it starts at adapter.rank")
+    target_rank: PositiveInt = Field(
+        default=8, description="mean rank of a matrix at the end; it starts at adapter.rank"
+    )
     initial_share: Share = Field(default=0.1, description="share of the steps before any rank is taken away")
     final_share: Share = Field(default=0.3, description="share of the steps after the last one is taken away")
     interval_steps: PositiveInt = Field(default=1, description="steps between allocations")
@@ -89,9 +91,13 @@ class Adapter(Group):
             )
         if self.method == "layers":
             if "all" in (self.encoder_blocks, self.decoder_blocks):
-                raise ValueError("method: layers trains the last blocks; give encoder_blocks and decoder_blocks as numbers")
+                raise ValueError(
+                    "method: layers trains the last blocks; give encoder_blocks and decoder_blocks as numbers"
+                )
             if self.quantize != "none":
-                raise ValueError(f"quantize: {self.quantize}: method: layers trains the weights themselves; give quantize: none")
+                raise ValueError(
+                    f"quantize: {self.quantize}: method: layers trains the weights themselves; give quantize: none"
+                )
             if self.token_rows:
                 raise ValueError("token_rows: method: layers leaves the embedding as it is; give token_rows: false")
         return self
@@ -101,7 +107,8 @@ class Domain(Group):
     """How the decoder is told the domain of an utterance."""
 
     mode: Literal["none", "prompt", "token"] = Field(
-        default="none", description="not at all, by text after <|startofprev|>, or by a token <|domain:…|> that is added"
+        default="none",
+        description="not at all, by text after <|startofprev|>, or by a token <|domain:…|> that is added",
     )
     share: Share = Field(default=1.0, description="share of the windows that are told their domain")
     prompts: dict[str, str] = Field(default={}, description="by mode prompt: what each domain is called")
