@@ -25,13 +25,14 @@ def main(params: FinetuneWhisper) -> None:
     from asr.labels import Labeler
     from asr.model import allow_short_context, load_whisper, require_one_vocabulary
     from asr.paths import run_folder
-    from asr.quantized import quantization
+    from asr.quantized import held_in, keep_as_loaded
     from asr.trainable import train_part
     from asr.training import NOT_THE_EXPERIMENT, TrainingSettings, train
 
     chosen = params.adapter
-    model, tokenizer, _ = load_whisper(params.model_dir, dtype="float32", quantization=quantization(chosen.quantize))
+    model, tokenizer, _ = load_whisper(params.model_dir, dtype="float32", **held_in(chosen.quantize))
     require_one_vocabulary(params.model_dir, model, tokenizer)
+    keep_as_loaded(model)
     known = new_tokens_of(tokenizer)
     run_dir = run_folder("finetune_whisper", params.model_dump(mode="json"), ignored=NOT_THE_EXPERIMENT)
     allow_short_context(model)

@@ -7,6 +7,7 @@
 Sources: LoRA, arXiv 2106.09685; AdaLoRA, 2303.10512; DoRA, 2402.09353; rsLoRA, 2312.03732.
 """
 
+import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +110,8 @@ def save_adapter(adapted: PeftModel, folder: Path) -> None:
     """Write the adapter's weights and configuration; the same adapter gives the same bytes."""
     config = adapted.peft_config["default"]
     config.target_modules = sorted(config.target_modules)  # peft holds a set, whose order changes from run to run
-    with pruned(adapted) if is_adalora(adapted) else nullcontext():
+    with pruned(adapted) if is_adalora(adapted) else nullcontext(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Adapter 'default'.*LoRA tensor")  # a matrix may lose all of its ranks
         adapted.save_pretrained(folder)
     if is_adalora(adapted):
         left, total = ranks_left(adapted)
@@ -132,7 +134,10 @@ def load_adapter(model: WhisperForConditionalGeneration, folder: Path) -> PeftMo
     """
     require_adapter(folder)
     try:
-        return PeftModel.from_pretrained(model, str(folder))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The following rank_pattern keys")  # AdaLoRA's are those of its weights
+            warnings.filterwarnings("ignore", "Initializing zero-element")
+            return PeftModel.from_pretrained(model, str(folder))
     except (RuntimeError, ValueError) as error:
         raise UserError(
             f"{folder}: the adapter does not fit the model; give the model that it was trained on: {error}"

@@ -65,10 +65,10 @@ def save_whisper(
     )
 
 
-def load_whisper(folder: Path, dtype: torch.dtype | str = "auto", quantization=None) -> Whisper:
+def load_whisper(folder: Path, dtype: torch.dtype | str = "auto", **held_in) -> Whisper:
     """Model, tokenizer and feature extractor of a folder; `dtype` "auto" keeps that of the weights.
 
-    `quantization` is how the matrices are held, as `quantized.py` gives it; None: as they are.
+    `held_in` is what `quantized.py` gives, for matrices that are held in 8 or 4 bits.
 
     What an older folder's tokenizer or generation configuration lacks is filled in.
     Raises `UserError` naming the file that is missing or damaged, or what the folder holds if it is no Whisper.
@@ -76,8 +76,7 @@ def load_whisper(folder: Path, dtype: torch.dtype | str = "auto", quantization=N
     folder = Path(folder)
     config, tokenizer, feature_extractor = load_without_weights(folder)
     try:
-        held = {} if quantization is None else {"quantization_config": quantization}
-        model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=dtype, **held)
+        model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=dtype, **held_in)
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise UserError(f"{folder}: the weights cannot be read, make or copy the model again: {error}") from error
     if config.vocab_size > ENGLISH_VOCABULARY_SIZE:
