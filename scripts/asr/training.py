@@ -50,6 +50,9 @@ NOT_THE_EXPERIMENT = frozenset(
     }
 )
 
+# The reentrant way gives no gradient to adapters in the encoder, whose input needs none.
+CHECKPOINTING = {"use_reentrant": False}
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
@@ -222,7 +225,7 @@ def _arguments(settings: TrainingSettings, run_dir: Path) -> Seq2SeqTrainingArgu
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         activation_checkpointing=settings.gradient_checkpointing,
-        activation_checkpointing_kwargs={"use_reentrant": False},
+        activation_checkpointing_kwargs=CHECKPOINTING,
         bf16=bf16,
         fp16=gpu and not bf16,
         tf32=True if bf16 else None,

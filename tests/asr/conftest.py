@@ -22,7 +22,7 @@ def small_whisper():
 @pytest.fixture
 def small_batch():
     """Real inputs of such a model, with `labels`."""
-    return HEARD | SAID | {"labels": LABELS}
+    return {name: value.clone() for name, value in (HEARD | SAID | {"labels": LABELS}).items()}
 
 
 @pytest.fixture(scope="session")
