@@ -1,7 +1,7 @@
 """Training: one loop for every way to train, on one device or many.
 
-In: a model, the feature cache, `TrainingSettings`. Out: a folder with the best checkpoint (by word error rate) and the
-curves. What the loop gets right where the usual recipe does not:
+In: a model, the feature cache, `TrainingSettings`. Out: a folder with the best checkpoint (by word or character error
+rate) and the curves. What the loop gets right where the usual recipe does not:
 
 - The loss is the mean over the tokens of the *global* batch, which transformers' own is not (`trainer.py`).
 - Labels come finished from `labels.py`: one `<|startoftranscript|>`, nothing stripped, nothing shifted.
@@ -9,29 +9,35 @@ curves. What the loop gets right where the usual recipe does not:
 """
 
 import os
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import torch
-from transformers import Seq2SeqTrainingArguments
+from transformers import Seq2SeqTrainingArguments, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from asr.augmentation import Augmentation
+from asr.average import Average
 from asr.batches import Collator, WindowDataset
 from asr.callbacks import EventFiles, LogLines, on_terminal, save_curves, trackers
 from asr.checkpoints import last_whole_checkpoint, remove_checkpoints
+from asr.companion import Companion
 from asr.errors import UserError
 from asr.features import FeatureCache, open_features
 from asr.labels import Labeler
 from asr.lint import check_labels
 from asr.loss import training_loss
+from asr.optimizer import require_8bit
 from asr.paths import only_writer, output_folder
 from asr.plan import plan_steps
 from asr.prompts import Prompts, PromptSettings
+from asr.ranks import RankAllocation, is_adalora
 from asr.sampled_vocabulary import SampledVocabulary
-from asr.selection import evaluation_windows, sources_of, tokens_of
+from asr.selection import evaluation_windows, sources_of, spoken_of, tokens_of
+from asr.stopping import EarlyStopping, EvaluationShare, last_step
 from asr.trainer import EvaluationSet, WhisperTrainer
 from asr.whisper_shape import WINDOW_SECONDS
 from asr.windows import RankBatches, Shapes
@@ -51,6 +57,9 @@ NOT_THE_EXPERIMENT = frozenset(
         "loader_workers",
     }
 )
+
+# The reentrant way gives no gradient to adapters in the encoder, whose input needs none.
+CHECKPOINTING = {"use_reentrant": False}
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,10 @@ class TrainingSettings:
     ctc_weight: float = 0.0
     guided_attention_weight: float = 0.0
     sampled_tokens: int = 0
+    learning_rates: dict[str, float] = field(default_factory=dict)
+    ema_decay: float = 0.0
+    best_by: str = "wer"
+    early_stopping: int = 0
 
     @classmethod
     def of(cls, values: dict) -> "TrainingSettings":
@@ -166,8 +179,11 @@ def train(
         whisper = model.get_base_model() if hasattr(model, "get_base_model") else model  # a peft model wraps it
         mels = whisper.config.num_mel_bins
         train_cache, dev_cache = (open_features(features_dir, split, mels) for split in ("train", "dev"))
-        trainer = _trainer(model, labeler, train_cache, dev_cache, settings, arguments)
+        if settings.optimizer == "adamw_8bit":
+            require_8bit(arguments.device)
         checkpoint = last_whole_checkpoint(run_dir)
+        arguments.max_steps = last_step(checkpoint, settings.steps, settings.best_by, settings.early_stopping)
+        trainer = _trainer(model, labeler, train_cache, dev_cache, settings, arguments)
         if checkpoint and first:
             print(f"resuming from {checkpoint}", flush=True)
         vocabulary = _vocabulary(train_cache, labeler, settings, whisper.config.vocab_size)
@@ -200,7 +216,7 @@ def _trainer(
     accumulation = accumulation_steps(settings, arguments.world_size)
     arguments.gradient_accumulation_steps = accumulation
     prompts = Prompts(settings.prompts)
-    prompts.check(labeler, zip(train_cache.utterances["domain"][:], train_cache.utterances["language"][:], strict=True))
+    prompts.check(labeler, spoken_of(train_cache, settings.sources) | spoken_of(dev_cache, settings.eval_sources))
     dataset, collate = WindowDataset(train_cache, labeler, prompts, settings.augmentation), Collator(labeler.end)
 
     def plan():
@@ -209,17 +225,29 @@ def _trainer(
     if arguments.process_index == 0:
         check_labels(dataset, train_cache, labeler, next(plan()), collate, settings.sources, most=CHECKED_ROWS)
     trainer = WhisperTrainer(
-        batches=RankBatches(plan, settings.steps, accumulation, arguments.process_index, arguments.world_size),
+        batches=RankBatches(plan, arguments.max_steps, accumulation, arguments.process_index, arguments.world_size),
         labeler=labeler,
         model=model,
         args=arguments,
         train_dataset=dataset,
         eval_dataset=EvaluationSet(dev_cache, labeler, eval_windows, prompts.for_evaluation()),
         data_collator=collate,
-        callbacks=[LogLines(), EventFiles(Path(arguments.output_dir))],
+        rates=settings.learning_rates,
+        companions=_companions(model, settings),
+        callbacks=[LogLines(), EventFiles(Path(arguments.output_dir)), *_observers(settings)],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def _companions(model, settings: TrainingSettings) -> list[Companion]:
+    ranks = [RankAllocation(model)] if is_adalora(model) else []
+    return ranks + ([Average(model, settings.ema_decay)] if settings.ema_decay else [])
+
+
+def _observers(settings: TrainingSettings) -> list[TrainerCallback]:
+    stopping = [EarlyStopping(settings.best_by, settings.early_stopping)] if settings.early_stopping else []
+    return [*stopping, EvaluationShare(time.monotonic)]
 
 
 def _arguments(settings: TrainingSettings, run_dir: Path) -> Seq2SeqTrainingArguments:
@@ -238,7 +266,7 @@ def _arguments(settings: TrainingSettings, run_dir: Path) -> Seq2SeqTrainingArgu
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         activation_checkpointing=settings.gradient_checkpointing,
-        activation_checkpointing_kwargs={"use_reentrant": False},
+        activation_checkpointing_kwargs=CHECKPOINTING,
         bf16=bf16,
         fp16=gpu and not bf16,
         tf32=True if bf16 else None,
@@ -252,7 +280,7 @@ def _arguments(settings: TrainingSettings, run_dir: Path) -> Seq2SeqTrainingArgu
         save_steps=settings.eval_steps,
         save_total_limit=2,  # the best and the last
         load_best_model_at_end=True,
-        metric_for_best_model="wer",
+        metric_for_best_model=settings.best_by,
         greater_is_better=False,
         predict_with_generate=True,
         logging_steps=settings.log_steps,

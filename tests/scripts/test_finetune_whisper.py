@@ -16,12 +16,12 @@ def losses(folder):
 def test_only_the_adapter_is_trained_and_saved(tiny_recipe, run_script):
     from safetensors.numpy import load_file
 
-    run_script("finetune_whisper", *MODEL, "--lora.target_modules", "q_proj,v_proj", "--lora.token_rows", "false")
+    run_script("finetune_whisper", *MODEL, "--adapter.target_modules", "q_proj,v_proj", "--adapter.token_rows", "false")
     folder = tiny_recipe / "outputs/finetune_whisper"
     weights = load_file(folder / "adapter_model.safetensors")
     assert weights and all("lora_" in name and ("q_proj" in name or "v_proj" in name) for name in weights)
     assert any(weight.any() for name, weight in weights.items() if "lora_B" in name)  # B starts at zero: it has moved
-    rank = read_params(tiny_recipe / "params.yaml").finetune_whisper.lora.rank
+    rank = read_params(tiny_recipe / "params.yaml").finetune_whisper.adapter.rank
     assert json.loads((folder / "adapter_config.json").read_text())["r"] == rank
     assert (folder / "loss.csv").read_text().count("\n") == 7 and (folder / "wer.csv").read_text().count("\n") == 3
 

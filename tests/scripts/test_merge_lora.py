@@ -7,12 +7,19 @@ import torch
 @pytest.fixture
 def adapter(tiny_recipe):
     """An adapter with an effect, as finetune_whisper would save it."""
-    from asr.adapter import add_lora
+    from asr.adapter import add_adapter
     from asr.model import load_whisper
 
     model, *_ = load_whisper(tiny_recipe / "outputs/base_model")
-    adapted = add_lora(
-        model, rank=4, alpha=8.0, dropout=0.0, target_modules=["q_proj", "v_proj", "fc1"], token_rows=[400, 401], seed=0
+    adapted = add_adapter(
+        model,
+        "lora",
+        rank=4,
+        alpha=8.0,
+        dropout=0.0,
+        target_modules=["q_proj", "v_proj", "fc1"],
+        token_rows=[400, 401],
+        seed=0,
     )
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
