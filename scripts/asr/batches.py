@@ -44,6 +44,7 @@ class WindowDataset(Dataset):
             "labels": sequence.labels,
             "label_seconds": sequence.seconds,
             "step": window.step,
+            "ids": [row["id"] for row in rows],
         }
 
 
@@ -77,6 +78,7 @@ class Collator:
             "labels": torch.from_numpy(labels),
             "label_seconds": torch.from_numpy(seconds),
             "step": examples[0]["step"],
+            "ids": [example["ids"] for example in examples],
         }
 
 

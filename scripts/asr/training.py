@@ -10,7 +10,6 @@ curves. What the loop gets right where the usual recipe does not:
 
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -20,12 +19,14 @@ from transformers.trainer_callback import PrinterCallback
 
 from asr.batches import Collator, WindowDataset, evaluation_windows, sources_of, tokens_of
 from asr.callbacks import EventFiles, LogLines, on_terminal, save_curves, trackers
-from asr.checkpoints import last_whole_checkpoint, remove_checkpoints
+from asr.checkpoints import opened_run_dir, remove_checkpoints
+from asr.environment import dist_timeout
 from asr.errors import UserError
 from asr.features import FeatureCache, open_features
 from asr.labels import Labeler
 from asr.loss import training_loss
-from asr.paths import only_writer, output_folder
+from asr.paths import output_folder
+from asr.processes import contact_loss_explained
 from asr.sampled_vocabulary import SampledVocabulary
 from asr.trainer import EvaluationSet, WhisperTrainer
 from asr.windows import RankBatches, Shapes, plan_steps
@@ -41,6 +42,7 @@ NOT_THE_EXPERIMENT = frozenset(
         "eval_batch",
         "log_steps",
         "loader_workers",
+        "max_non_finite",
     }
 )
 
@@ -71,6 +73,7 @@ class TrainingSettings:
     ctc_weight: float = 0.0
     guided_attention_weight: float = 0.0
     sampled_tokens: int = 0
+    max_non_finite: int = 3
 
     @classmethod
     def of(cls, values: dict) -> "TrainingSettings":
@@ -103,6 +106,7 @@ def accumulation_steps(settings: TrainingSettings, world: int) -> int:
     )
 
 
+@contact_loss_explained()
 def train(
     model,
     tokenizer,
@@ -125,19 +129,16 @@ def train(
     if arguments.n_gpu > 1:
         raise UserError("one process sees several GPUs; start with `make train GPUS=2`, torchrun or accelerate launch")
     first = arguments.process_index == 0
-    with only_writer(run_dir) if first else nullcontext():
+    with opened_run_dir(run_dir, first):
         labeler = Labeler(tokenizer)
         whisper = model.get_base_model() if hasattr(model, "get_base_model") else model  # a peft model wraps it
         mels = whisper.config.num_mel_bins
         train_cache, dev_cache = (open_features(features_dir, split, mels) for split in ("train", "dev"))
         trainer = _trainer(model, labeler, train_cache, dev_cache, settings, arguments)
-        checkpoint = last_whole_checkpoint(run_dir)
-        if checkpoint and first:
-            print(f"resuming from {checkpoint}", flush=True)
         vocabulary = _vocabulary(train_cache, labeler, settings, whisper.config.vocab_size)
         weights = {name: getattr(settings, name) for name in ("ctc_weight", "guided_attention_weight")}
         with training_loss(whisper, labeler, **weights, vocabulary=vocabulary):
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            trainer.train_on()
         trainer.accelerator.wait_for_everyone()  # all have read the best checkpoint
         if first:
             with output_folder(output_dir) as folder:
@@ -170,6 +171,7 @@ def _trainer(
     trainer = WhisperTrainer(
         batches=RankBatches(plan, settings.steps, accumulation, arguments.process_index, arguments.world_size),
         labeler=labeler,
+        max_non_finite=settings.max_non_finite,
         model=model,
         args=arguments,
         train_dataset=WindowDataset(train_cache, labeler),
@@ -204,12 +206,13 @@ def _arguments(settings: TrainingSettings, run_dir: Path) -> Seq2SeqTrainingArgu
         use_cpu=not gpu,
         ddp_backend="gloo" if "RANK" in os.environ and not gpu else None,
         ddp_find_unused_parameters=False,
+        ddp_timeout=round(dist_timeout()) + 60,  # the watchdog speaks first
         average_tokens_across_devices=True,
         eval_strategy="steps",
         eval_steps=settings.eval_steps,
         save_strategy="steps",
         save_steps=settings.eval_steps,
-        save_total_limit=2,  # the best and the last
+        save_total_limit=None,  # SafeTrainer deletes old checkpoints, once the new one is whole
         load_best_model_at_end=True,
         metric_for_best_model="wer",
         greater_is_better=False,

@@ -2,7 +2,6 @@
 
 import os
 import runpy
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -81,11 +80,11 @@ def run_script(tiny_recipe, monkeypatch, capsys):
 def start(tiny_recipe):
     """Start a stage in the tiny recipe as dvc.yaml starts a training: in so many processes of its own."""
 
-    def start(processes: int, script: str, *flags: str) -> subprocess.Popen:
+    def start(processes: int, script: str, *flags: str, **environment: str) -> subprocess.Popen:
         return subprocess.Popen(
             [sys.executable, "-P", REPOSITORY / "scripts/asr/launch.py", REPOSITORY / f"scripts/{script}.py", *flags],
             cwd=tiny_recipe,
-            env=os.environ | {"GPUS": str(processes)},
+            env=os.environ | {"GPUS": str(processes)} | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -109,12 +108,14 @@ def run_processes(start):
 
 
 @pytest.fixture
-def kill_at(start):
-    """Start a stage and kill all its processes, as `kill -9` does, when it prints a line that begins so."""
+def signal_at(start):
+    """Start a stage and signal all its processes when it prints a line that begins so; returns the exit status."""
 
-    def kill(line_start: str, script: str, *flags: str) -> None:
+    def send(number: int, line_start: str, script: str, *flags: str) -> int:
         with start(1, script, *flags) as process:
             assert any(line.startswith(line_start) for line in process.stdout), process.stderr.read()
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, number)
+            process.communicate()
+        return process.returncode
 
-    return kill
+    return send

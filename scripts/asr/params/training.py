@@ -42,6 +42,9 @@ class TrainingSection(Section):
     loader_workers: NonNegativeInt = Field(
         description="processes a device that build batches; 0: the training process itself"
     )
+    max_non_finite: PositiveInt = Field(
+        default=3, description="so many steps in a row whose loss is not finite end the training; each one is skipped"
+    )
     windows: Windows = Field(description="how utterances become windows")
 
     @pydantic.model_validator(mode="after")
