@@ -18,7 +18,7 @@ import time
 import torch.distributed as dist
 
 POLLS = 20  # in the timeout
-FAREWELL_SECONDS = 2.0  # the process that speaks ends first, and the launcher then ends the others
+FAREWELL_SECONDS = 1.0  # the process that speaks stays so long, so that the others hear that it has spoken
 
 
 class Watchdog:
@@ -75,7 +75,7 @@ class Watchdog:
     def _verdict(self) -> str:
         """Who does not answer, or else who is behind."""
         before = self._told()
-        for _ in range(3):
+        for _ in range(5):  # rounds in which one that lives tells something new
             time.sleep(self._pause)
             self._tell()
         now = self._told()
@@ -99,14 +99,13 @@ class Watchdog:
             speaks = self._store.add("speakers", 1) == 1
         except RuntimeError:
             speaks = True
-        if not speaks:
-            time.sleep(FAREWELL_SECONDS)
-        else:
+        if speaks:
             print(
                 f"error: no progress for {self._timeout:g} s: {why}; look at that machine's log, GPU and disk, and run the "
                 "same command again: it goes on from the last whole checkpoint (DIST_TIMEOUT in .env is how long to wait)",
                 file=sys.stderr,
                 flush=True,
             )
+            time.sleep(FAREWELL_SECONDS)
         sys.stdout.flush()
         os._exit(1)  # the main thread sits in a library
