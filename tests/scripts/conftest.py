@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -103,6 +104,21 @@ def run_processes(start):
         said, errors = process.communicate()
         assert process.returncode == 0, said + errors
         return said
+
+    return run
+
+
+@pytest.fixture
+def run_machines(start):
+    """Run a stage in one process on each of two "machines", which are both this one; returns what each printed."""
+
+    def run(script: str, *flags: str) -> list[str]:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            master = f"127.0.0.1:{free.getsockname()[1]}"
+        machines = [start(1, script, *flags, NNODES="2", NODE_RANK=rank, MASTER=master) for rank in "01"]
+        said = [machine.communicate() for machine in machines]
+        assert [machine.returncode for machine in machines] == [0, 0], said
+        return [out for out, _ in said]
 
     return run
 

@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from asr.callbacks import LogLines
-from asr.checkpoints import is_whole, seal
+from asr.checkpoints import is_whole, seal, step_of
 from asr.errors import UserError
 from asr.features import open_features, write_features
 
@@ -24,15 +24,19 @@ def losses(folder):
         return [float(row["loss"]) for row in csv.DictReader(file)]
 
 
-def test_one_device_two_devices_and_accumulation_are_one_experiment(tiny_recipe, run_script, run_processes):
+def test_one_device_two_machines_and_accumulation_are_one_experiment(tiny_recipe, run_script, run_machines):
     run_script("train_german_model", "--output_dir", "outputs/one")
-    flags = ["--device_batch", "2", "--output_dir"]  # of 8: two devices accumulate too; those of the adapter do not
+    flags = ["--device_batch", "2", "--output_dir"]  # of 8: two machines accumulate too; two devices of one do not
     run_script("train_german_model", *flags, "outputs/accumulated")
-    run_processes(2, "train_german_model", *flags, "outputs/two")
+    _, second = run_machines("train_german_model", *flags, "outputs/two")
+    assert second == ""  # the first machine speaks and writes
     one, accumulated, two = (losses(tiny_recipe / "outputs" / name) for name in ("one", "accumulated", "two"))
     assert len(one) == 6
     assert accumulated == pytest.approx(one, rel=1e-4)
     assert two == pytest.approx(one, rel=1e-4)
+    weights = [load_file(tiny_recipe / f"outputs/{name}/model.safetensors") for name in ("one", "two")]
+    for name, weight in weights[0].items():
+        assert weights[1][name] == pytest.approx(weight, abs=1e-3)
 
 
 def test_killed_with_its_last_checkpoint_cut_in_half_it_ends_with_the_same_weights(
@@ -133,6 +137,19 @@ def test_a_step_whose_loss_is_not_finite_is_skipped_and_its_utterances_written_d
     assert [step for step, loss in enumerate(curve, 1) if math.isnan(loss)] == [line["step"] for line in lines]
     weights = load_file(tiny_recipe / "outputs/train_german_model/model.safetensors")
     assert all(np.isfinite(weight).all() for weight in weights.values())
+
+
+def test_two_processes_skip_such_a_step_together_and_stop_together(tiny_recipe, start, poison):
+    poison(lambda number: number == 8)
+    with start(2, "train_german_model", *POISONED, "--steps", "200", "--eval_steps", "200") as process:
+        assert any(": the loss is not finite" in line for line in process.stdout), process.stderr.read()
+        process.terminate()  # the launcher alone
+        said, errors = process.communicate()
+    assert process.returncode == 143, errors
+    (checkpoint,) = tiny_recipe.glob("runs/*/*/checkpoint-*")
+    assert f"stopped by SIGTERM at step {step_of(checkpoint)}/200" in said and is_whole(checkpoint)
+    assert {"rng_state_0.pth", "rng_state_1.pth"} <= {path.name for path in checkpoint.iterdir()}
+    assert all(np.isfinite(weight).all() for weight in load_file(checkpoint / "model.safetensors").values())
 
 
 def test_a_skipped_step_changes_no_weight(tiny_recipe, run_script, poison):
