@@ -11,14 +11,15 @@ from pathlib import Path
 import torch
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader
-from transformers import Seq2SeqTrainer
 
 from asr.batches import WindowDataset
 from asr.companion import Companion
 from asr.features import FeatureCache
+from asr.interruption import outlive_sigterm
 from asr.labels import IGNORED, Labeler
 from asr.optimizer import set_rates
 from asr.prompts import Prompts
+from asr.safe_trainer import SafeTrainer
 from asr.scoring import score
 from asr.whisper_shape import MAX_TOKENS
 from asr.windows import RankBatches, Window
@@ -26,8 +27,8 @@ from asr.windows import RankBatches, Window
 NOT_GENERATED_FROM = ("label_seconds", "step", "ids")  # what a batch holds for the loss alone
 
 
-class WhisperTrainer(Seq2SeqTrainer):
-    """`Seq2SeqTrainer` fed by planned windows, with an evaluation that decodes each row in its own language."""
+class WhisperTrainer(SafeTrainer):
+    """`SafeTrainer` fed by planned windows, with an evaluation that decodes each row in its own language."""
 
     def __init__(
         self,
@@ -51,16 +52,19 @@ class WhisperTrainer(Seq2SeqTrainer):
             batch_sampler=self._batches,
             collate_fn=self.data_collator,
             num_workers=self.args.dataloader_num_workers,
+            worker_init_fn=outlive_sigterm,
             persistent_workers=self.args.dataloader_num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """The model's mean over the labels of this micro-batch, weighed by its share of the global batch's labels."""
+        ids = inputs.pop("ids", None)
         outputs = model(**inputs)
         share = inputs["labels"].ne(IGNORED).sum() / num_items_in_batch
         # Gradients are averaged over processes, where they should be added up.
         loss = outputs.loss * share * self.args.world_size
+        self.note_loss(ids, loss)
         return (loss, outputs) if return_outputs else loss
 
     def create_optimizer(self, model=None):

@@ -11,7 +11,6 @@ rate) and the curves. What the loop gets right where the usual recipe does not:
 import os
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -23,16 +22,18 @@ from asr.augmentation import Augmentation
 from asr.average import Average
 from asr.batches import Collator, WindowDataset
 from asr.callbacks import EventFiles, LogLines, on_terminal, save_curves, trackers
-from asr.checkpoints import last_whole_checkpoint, remove_checkpoints
+from asr.checkpoints import last_whole_checkpoint, opened_run_dir, remove_checkpoints
 from asr.companion import Companion
+from asr.environment import dist_timeout
 from asr.errors import UserError
 from asr.features import FeatureCache, open_features
 from asr.labels import Labeler
 from asr.lint import check_labels
 from asr.loss import training_loss
 from asr.optimizer import require_8bit
-from asr.paths import only_writer, output_folder
+from asr.paths import output_folder
 from asr.plan import plan_steps
+from asr.processes import contact_loss_explained
 from asr.prompts import Prompts, PromptSettings
 from asr.ranks import RankAllocation, is_adalora
 from asr.sampled_vocabulary import SampledVocabulary
@@ -55,6 +56,7 @@ NOT_THE_EXPERIMENT = frozenset(
         "eval_batch",
         "log_steps",
         "loader_workers",
+        "max_non_finite",
     }
 )
 
@@ -94,6 +96,7 @@ class TrainingSettings:
     ema_decay: float = 0.0
     best_by: str = "wer"
     early_stopping: int = 0
+    max_non_finite: int = 3
 
     @classmethod
     def of(cls, values: dict) -> "TrainingSettings":
@@ -152,6 +155,7 @@ def accumulation_steps(settings: TrainingSettings, world: int) -> int:
     )
 
 
+@contact_loss_explained()
 def train(
     model,
     tokenizer,
@@ -174,7 +178,7 @@ def train(
     if arguments.n_gpu > 1:
         raise UserError("one process sees several GPUs; start with `make train GPUS=2`, torchrun or accelerate launch")
     first = arguments.process_index == 0
-    with only_writer(run_dir) if first else nullcontext():
+    with opened_run_dir(run_dir, first):
         labeler = Labeler(tokenizer)
         whisper = model.get_base_model() if hasattr(model, "get_base_model") else model  # a peft model wraps it
         mels = whisper.config.num_mel_bins
@@ -184,12 +188,10 @@ def train(
         checkpoint = last_whole_checkpoint(run_dir)
         arguments.max_steps = last_step(checkpoint, settings.steps, settings.best_by, settings.early_stopping)
         trainer = _trainer(model, labeler, train_cache, dev_cache, settings, arguments)
-        if checkpoint and first:
-            print(f"resuming from {checkpoint}", flush=True)
         vocabulary = _vocabulary(train_cache, labeler, settings, whisper.config.vocab_size)
         weights = {name: getattr(settings, name) for name in ("ctc_weight", "guided_attention_weight")}
         with training_loss(whisper, labeler, **weights, vocabulary=vocabulary):
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            trainer.train_on()
         trainer.accelerator.wait_for_everyone()  # all have read the best checkpoint
         if first:
             with output_folder(output_dir) as folder:
@@ -227,6 +229,7 @@ def _trainer(
     trainer = WhisperTrainer(
         batches=RankBatches(plan, arguments.max_steps, accumulation, arguments.process_index, arguments.world_size),
         labeler=labeler,
+        max_non_finite=settings.max_non_finite,
         model=model,
         args=arguments,
         train_dataset=dataset,
@@ -273,12 +276,13 @@ def _arguments(settings: TrainingSettings, run_dir: Path) -> Seq2SeqTrainingArgu
         use_cpu=not gpu,
         ddp_backend="gloo" if "RANK" in os.environ and not gpu else None,
         ddp_find_unused_parameters=False,
+        ddp_timeout=round(dist_timeout()) + 60,  # the watchdog speaks first
         average_tokens_across_devices=True,
         eval_strategy="steps",
         eval_steps=settings.eval_steps,
         save_strategy="steps",
         save_steps=settings.eval_steps,
-        save_total_limit=2,  # the best and the last
+        save_total_limit=None,  # SafeTrainer deletes old checkpoints, once the new one is whole
         load_best_model_at_end=True,
         metric_for_best_model=settings.best_by,
         greater_is_better=False,

@@ -1,9 +1,11 @@
 """An adapter is trained, the model under it is not, and nothing that the adapter does not need is saved."""
 
 import json
+import signal
 
 import pytest
 
+from asr.checkpoints import is_whole, step_of
 from asr.params_file import read_params
 
 MODEL = ["--model_dir", "outputs/base_model"]
@@ -41,12 +43,18 @@ def test_one_device_and_two_are_one_experiment(tiny_recipe, run_script, run_proc
     assert losses(tiny_recipe / "outputs/two") == pytest.approx(losses(tiny_recipe / "outputs/one"), rel=1e-4)
 
 
-def test_killed_and_run_again_it_writes_the_same_bytes(tiny_recipe, run_processes, kill_at):
+def test_told_to_stop_it_saves_and_run_again_it_writes_the_same_bytes(tiny_recipe, run_processes, signal_at):
     run_processes(
         1, "finetune_whisper", *MODEL, "--output_dir", "outputs/uninterrupted"
     )  # bit for bit: in a process alike
-    kill_at("step 4/6", "finetune_whisper", *MODEL)
-    assert "checkpoint-3" in run_processes(1, "finetune_whisper", *MODEL)
+    flags = ["--loader_workers", "1"]  # the signal reaches the worker too; the last step needs it
+    assert signal_at(signal.SIGTERM, "step 1/6", "finetune_whisper", *MODEL, *flags) == 143
+    (checkpoint,) = tiny_recipe.glob("runs/finetune_whisper/*/checkpoint-*")
+    step = step_of(checkpoint)
+    assert 1 <= step < 6 and is_whole(checkpoint)
+    assert f"resuming from step {step}: {checkpoint.relative_to(tiny_recipe)}\n" in run_processes(
+        1, "finetune_whisper", *MODEL
+    )
     uninterrupted, again = (tiny_recipe / "outputs" / name for name in ("uninterrupted", "finetune_whisper"))
     for name in ("adapter_model.safetensors", "adapter_config.json", "loss.csv", "wer.csv"):
         assert (again / name).read_bytes() == (uninterrupted / name).read_bytes()

@@ -57,6 +57,9 @@ class TrainingSection(Section):
     loader_workers: NonNegativeInt = Field(
         description="processes a device that build batches; 0: the training process itself"
     )
+    max_non_finite: PositiveInt = Field(
+        default=3, description="so many steps in a row whose loss is not finite end the training; each one is skipped"
+    )
     windows: Windows = Field(description="how utterances become windows")
     augment: Augment = Field(default_factory=Augment, description="changes of what is heard")
     domain: Domain = Field(default_factory=Domain, description="how the decoder is told the domain")
