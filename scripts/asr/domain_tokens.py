@@ -45,7 +45,7 @@ def add_domain_tokens(
             )
         related = tokenizer.encode(" " + domain, add_special_tokens=False)
         token = domain_token(domain)
-        # Not special: transformers takes the last special token's id + 1 for <|0.00|>.
+        # Not special, as the timestamps before it are not.
         if tokenizer.add_tokens([AddedToken(token, normalized=False, special=False)]):
             model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
             rows = model.get_input_embeddings().weight
