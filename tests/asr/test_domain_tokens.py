@@ -60,16 +60,23 @@ def test_saved_and_loaded_they_are_there(grown, tmp_path):
     assert new_tokens_of(tmp_path) == new_tokens_of(read) == tokens
     assert domains_of_tokens(tokens) == ["dyslexic", "normal"]
     assert {*ids.values()} <= {*loaded.generation_config.suppress_tokens}
+    assert read.all_special_ids == tokenizer.all_special_ids
+    times = [50364, 400, 50414]  # <|0.00|> … <|1.00|>
+    assert read.decode(times, decode_with_timestamps=True) == tokenizer.decode(times, decode_with_timestamps=True)
+    assert read.decode(times, decode_with_timestamps=True).endswith("<|1.00|>")
 
 
 def test_whispers_own_vocabulary_has_none(whisper_vocabulary, tmp_path):
     assert new_tokens_of(whisper_vocabulary) == new_tokens_of(tmp_path) == []
 
 
-def test_an_adapter_trains_and_saves_their_rows_alone(grown, small_batch, tmp_path):
-    model, _, before, ids = grown
+def test_an_adapter_trains_and_saves_their_rows_alone(small_whisper, whisper_vocabulary, small_batch, tmp_path):
+    base, tokenizer = copy.deepcopy(small_whisper), copy.deepcopy(whisper_vocabulary)
+    small_whisper.config.save_pretrained(tmp_path / "base")
+    small_whisper.name_or_path = str(tmp_path / "base")  # as one that was loaded from there
+    ids = add_domain_tokens(small_whisper, tokenizer, ["dyslexic", "normal"])
     values = {"rank": 2, "alpha": 2, "dropout": 0.0, "target_modules": ["q_proj"], "seed": 0}
-    adapted = add_adapter(model, "lora", **values, token_rows=[*ids.values()])
+    adapted = add_adapter(small_whisper, "lora", **values, token_rows=[*ids.values()])
     small_batch["decoder_input_ids"][:, 0] = SIZE
     adapted(**small_batch).loss.backward()
     rows = next(weight for name, weight in adapted.named_parameters() if "trainable_tokens" in name)
@@ -77,12 +84,10 @@ def test_an_adapter_trains_and_saves_their_rows_alone(grown, small_batch, tmp_pa
     with torch.no_grad():
         rows.fill_(0.25)
     save_adapter(adapted, tmp_path)
-    assert (tmp_path / "adapter_model.safetensors").stat().st_size < 51865 * 16  # not the whole embedding
+    assert (tmp_path / "adapter_model.safetensors").stat().st_size < SIZE * 16  # not the whole embedding
 
-    from asr.vocabulary import whisper_tokenizer
-
-    add_domain_tokens(before, whisper_tokenizer(80), ids)
-    merged = load_adapter(before, tmp_path).merge_and_unload()
+    add_domain_tokens(base, copy.deepcopy(whisper_vocabulary), ids)
+    merged = load_adapter(base, tmp_path).merge_and_unload()
     assert (merged.get_input_embeddings().weight[SIZE:] == 0.25).all()
     assert merged.proj_out.weight is merged.get_input_embeddings().weight
 

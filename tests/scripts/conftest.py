@@ -78,6 +78,24 @@ def run_script(tiny_recipe, monkeypatch, capsys):
 
 
 @pytest.fixture
+def interrupt_at(run_script, monkeypatch):
+    """Run a stage in this process until it logs a step, which then ends it as Ctrl-C would."""
+
+    def interrupt(step: int, script: str, *flags: str) -> None:
+        from asr.callbacks import LogLines
+
+        def on_log(self, args, state, control, **_):
+            if state.global_step == step:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(LogLines, "on_log", on_log)
+            assert run_script(script, *flags, check=False).returncode == 130
+
+    return interrupt
+
+
+@pytest.fixture
 def start(tiny_recipe):
     """Start a stage in the tiny recipe as dvc.yaml starts a training: in so many processes of its own."""
 
