@@ -12,7 +12,8 @@ from asr.params_file import Params, read_params
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS = REPOSITORY / "scripts"
 RECIPES = [REPOSITORY, *sorted(path.parent for path in REPOSITORY.glob("recipes/*/dvc.yaml"))]
-STAGES = sorted(path.stem for path in SCRIPTS.glob("*.py"))
+COMMANDS = {"probe"}  # no stages: they write nothing, and read the section of the stage that they are about
+STAGES = sorted({path.stem for path in SCRIPTS.glob("*.py")} - COMMANDS)
 
 # How a stage starts, where it reads and writes, and what it shows meanwhile. Nothing of it reaches an output, and the
 # values of params.yaml are dependencies themselves: a new field for one stage must not train every model again.
@@ -107,6 +108,13 @@ def test_every_script_has_its_test_target_class_and_place_in_the_readme(stage):
     assert re.search(rf"^[A-Z_]+ :=.*\b{stage}\b", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
     assert Params.model_fields[stage]
     assert f"| `{stage}` |" in (REPOSITORY / "README.md").read_text()
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_has_its_test_and_target(command):
+    assert (REPOSITORY / f"tests/scripts/test_{command}.py").exists()
+    assert re.search(rf"^{command}: .* ## ", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+    assert command not in Params.model_fields
 
 
 def test_dependencies_name_every_module_that_a_script_reaches(recipe):

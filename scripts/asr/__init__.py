@@ -11,6 +11,6 @@ vocabulary, new_model, model, adapter                     the model and its toke
 features, windows, batches                                from utterances to what the encoder hears and the decoder learns
 loss, ctc, guided_attention, sampled_vocabulary, scoring  what training minimises, and what judges it
 processes, checkpoints, interruption, non_finite          what a training must not lose
-watchdog, safe_trainer, trainer, callbacks, training      from windows to weights
+watchdog, safe_trainer, trainer, callbacks, training, probe  from windows to weights
 transcription, gates, report, lineage                     from weights to transcripts, figures and provenance
 """
