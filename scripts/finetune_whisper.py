@@ -16,41 +16,30 @@ from asr.params import FinetuneWhisper
 
 
 def main(params: FinetuneWhisper) -> None:
-    from asr.adapter import RankSchedule, add_adapter, save_adapter
+    from asr.adapted import adapt
     from asr.base import describe_base, write_base
-    from asr.chosen_layers import save_layers
-    from asr.domain_tokens import add_domain_tokens, domains_of, new_tokens_of
     from asr.features import open_features
-    from asr.labels import Labeler
     from asr.model import allow_short_context, load_whisper, require_one_vocabulary
     from asr.paths import run_folder
     from asr.quantized import held_in, keep_as_loaded
-    from asr.selection import tokens_of
-    from asr.trainable import train_part
     from asr.training import NOT_THE_EXPERIMENT, TrainingSettings, train
 
-    chosen = params.adapter
-    model, tokenizer, _ = load_whisper(params.model_dir, dtype="float32", **held_in(chosen.quantize))
+    model, tokenizer, _ = load_whisper(params.model_dir, dtype="float32", **held_in(params.adapter.quantize))
     require_one_vocabulary(params.model_dir, model, tokenizer)
     keep_as_loaded(model)
-    known = new_tokens_of(tokenizer)
     run_dir = run_folder("finetune_whisper", params.model_dump(mode="json"), ignored=NOT_THE_EXPERIMENT)
     allow_short_context(model)
-    cache = open_features(params.features_dir, "train", model.config.num_mel_bins)
-    rows = tokens_of(cache, params.sources, Labeler(tokenizer)) if chosen.token_rows else []
-    if params.domain.mode == "token":
-        rows += add_domain_tokens(model, tokenizer, domains_of(cache.utterances, params.sources)).values()
-    added = [token for token in new_tokens_of(tokenizer) if token not in known]
+    trained, save, added = adapt(
+        model,
+        tokenizer,
+        open_features(params.features_dir, "train", model.config.num_mel_bins),
+        params.sources,
+        params.adapter.model_dump(),
+        tokens=params.domain.mode == "token",
+        steps=params.steps,
+        seed=params.seed,
+    )
     base = describe_base(params.model_dir, model.config, added)
-    if chosen.method == "layers":
-        blocks = chosen.model_dump(include={"encoder_blocks", "decoder_blocks"})
-        train_part(model, "last_blocks", **blocks, token_rows=rows)
-        trained, save = model, partial(save_layers, model, **blocks)
-    else:
-        values = chosen.model_dump(exclude={"quantize", "adalora"}) | {"token_rows": rows}
-        ranks = RankSchedule(params.steps, **chosen.adalora.model_dump())
-        trained = add_adapter(model, **values, ranks=ranks, seed=params.seed)
-        save = partial(save_adapter, trained)
 
     def deliver(folder: Path) -> None:
         save(folder)

@@ -9,14 +9,14 @@ corpora/, cuts, checks, slices, pool, cluster             from a corpus's own fo
 duplicates, tally, leaks, shards, card/, nemo_manifests   from checked utterances to a data set
 hub, vocabulary, new_model, model, domain_tokens          the model and its tokens
 optimizer, quantized, trainable, base                     which weights are trained, how, and beside which others
-companion, average, ranks, adapter, chosen_layers         the ways to train a part, and what they keep
+companion, average, ranks, adapter, chosen_layers, adapted  the ways to train a part, and what they keep
 features, augmentation, no_speech, prompts                what is heard of utterances, and what may be changed of it
 windows, draws, plan, sound, batches, selection           from utterances to what each step trains on
 label_laws, lint                                          what all of that must satisfy
 loss, ctc, guided_attention, sampled_vocabulary, scoring  what training minimises, and what judges it
 processes, checkpoints, interruption, non_finite          what a training must not lose
 watchdog, safe_trainer, trainer                           the loop that loses nothing
-callbacks, stopping, training                             from windows to weights
+callbacks, stopping, training, probe                      from windows to weights
 transcription, pseudo_labels, gates                       from weights to transcripts and figures
 report, lineage, model_card                               what is told of them
 """

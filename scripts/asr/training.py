@@ -174,7 +174,7 @@ def train(
         deliver: writes the trained model into a folder; called in the first process alone.
         output_dir: that folder; the curves are put beside the model.
     """
-    arguments = _arguments(settings, run_dir)
+    arguments = training_arguments(settings, run_dir)
     if arguments.n_gpu > 1:
         raise UserError("one process sees several GPUs; start with `make train GPUS=2`, torchrun or accelerate launch")
     first = arguments.process_index == 0
@@ -253,7 +253,8 @@ def _observers(settings: TrainingSettings) -> list[TrainerCallback]:
     return [*stopping, EvaluationShare(time.monotonic)]
 
 
-def _arguments(settings: TrainingSettings, run_dir: Path) -> Seq2SeqTrainingArguments:
+def training_arguments(settings: TrainingSettings, run_dir: Path) -> Seq2SeqTrainingArguments:
+    """What transformers' trainer is told: the settings, and what the device decides."""
     gpu = torch.cuda.is_available()
     bf16 = gpu and torch.cuda.is_bf16_supported(including_emulation=False)
     return Seq2SeqTrainingArguments(
