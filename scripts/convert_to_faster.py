@@ -47,7 +47,7 @@ def check(model_dir: Path) -> None:
     size, sizes = config.vocab_size, (ENGLISH_VOCABULARY_SIZE, *VOCABULARY_SIZES.values())
     if tokens := new_tokens_of(model_dir):
         raise UserError(
-            f"{model_dir}: the model has new tokens ({', '.join(tokens)}); faster-whisper takes every token above <|30.00|> "
+            f"{model_dir}: the model has {config.vocab_size} tokens, of which {', '.join(tokens)} are new; faster-whisper takes every token above <|30.00|> "
             "for a timestamp, so train with domain.mode: prompt, which needs none"
         )
     # By the last token too: with one added token a model of 51865 has the size of one with Cantonese.

@@ -76,7 +76,7 @@ def test_domains_come_with_the_adapter_and_the_model_says_so_and_is_not_converte
     merged, tokenizer, _ = load_whisper(folder)
     assert merged.config.vocab_size == len(tokenizer) == 51867
     assert tokenizer.convert_tokens_to_ids(tokens) == [51865, 51866]
-    with pytest.raises(UserError, match=r"new tokens \(<\|domain:domain.*train with domain\.mode: prompt"):
+    with pytest.raises(UserError, match=r"<\|domain:general\|> are new; .*train with domain\.mode: prompt"):
         convert_to_faster.check(folder)
 
 
