@@ -13,10 +13,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from datasets import Dataset
 from guides import GuidesCollator
 from torch.utils.data import DataLoader
-from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
+from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from asr.batches import Collator, WindowDataset
@@ -101,3 +102,22 @@ class Waited:
                 return
             self._seen(batch)
             yield batch
+
+
+class Clock(TrainerCallback):
+    """How long the steps took after the first `warm_up`, and how long they waited for their batches."""
+
+    def __init__(self, waited: Waited, warm_up: int):
+        self._loader, self._warm_up = waited, warm_up
+
+    def on_step_end(self, args, state, control, **kwargs):
+        """The device is waited for where the clock starts and where it stops, and nowhere between."""
+        if state.global_step not in (self._warm_up, state.max_steps):
+            return
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        now = time.perf_counter(), self._loader.seconds
+        if state.global_step == self._warm_up:
+            self._start = now
+        else:
+            self.seconds, self.waited = (end - start for end, start in zip(now, self._start, strict=True))
