@@ -20,7 +20,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
@@ -117,6 +117,14 @@ def table(turns: dict[str, list[Turn]], unit: str, reference: str, memory: Mappi
     return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
+def alone(work: Callable, *arguments: object) -> Future:
+    """What `work(*arguments)` returns, from a process of its own; `work` is a function of a module."""
+    process = ProcessPoolExecutor(1, get_context("spawn"), initializer=_watch_parent)
+    result = process.submit(work, *arguments)
+    process.shutdown(wait=False)  # when that is done
+    return result
+
+
 def flags(description: str, rounds: int) -> argparse.ArgumentParser:
     """The command line that every benchmark has: `--help` prints the module's docstring."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -136,12 +144,16 @@ class _Here:
 
 
 def _start(jobs: Callable[..., Iterator[Job]], arguments: tuple) -> None:
-    Thread(target=_end_with_parent, daemon=True).start()
+    _watch_parent()
     _Here.jobs = jobs(*arguments)
     _Here.next_job = next(_Here.jobs)
     ctypes.CDLL(None).malloc_trim(0)  # what getting ready has left behind would hide what the work takes
     Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew
     _Here.megabytes_when_ready = _status("VmRSS")
+
+
+def _watch_parent() -> None:
+    Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:

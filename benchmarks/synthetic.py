@@ -31,7 +31,7 @@ from asr.selection import sources_of, tokens_of
 from asr.utterance import Utterance
 from asr.vocabulary import whisper_tokenizer
 from asr.whisper_shape import SAMPLE_RATE, WINDOW_SECONDS
-from asr.windows import Shapes, Window
+from asr.windows import Shapes, Source, Window
 
 SAMPLE = read_params(Path(__file__).resolve().parents[1] / "params.yaml")
 MELS = 80
@@ -51,6 +51,7 @@ class Setting:
     seconds: float  # of an utterance, on average
     spread: float  # standard deviation of the seconds
     tokens_a_second: float
+    mels: int = MELS
 
 
 _NEW = SAMPLE.base_model.new
@@ -59,25 +60,27 @@ SETTINGS = {
     "sample": Setting(_NEW.width, _NEW.heads, _NEW.encoder_layers, _NEW.decoder_layers, 2.31, 0.48, 4.93),
     # openai/whisper-tiny, and German Common Voice: its mean is known, spread and tokens are supposed
     "tiny": Setting(384, 6, 4, 4, 5.0, 1.6, 3.5),
+    # openai/whisper-large-v3-turbo, and the same utterances
+    "turbo": Setting(1280, 20, 32, 4, 5.0, 1.6, 3.5, mels=128),
 }
 
 
 @functools.cache
-def labeler() -> Labeler:
-    return Labeler(whisper_tokenizer(MELS))
+def labeler(mels: int = MELS) -> Labeler:
+    return Labeler(whisper_tokenizer(mels))
 
 
 def whisper(setting: str) -> WhisperForConditionalGeneration:
     """A new Whisper of the setting's shape, ready to train on contexts of any length."""
     of = SETTINGS[setting]
-    model = new_whisper(MELS, of.width, of.heads, of.encoder_layers, of.decoder_layers, seed=0)
+    model = new_whisper(of.mels, of.width, of.heads, of.encoder_layers, of.decoder_layers, seed=0)
     allow_short_context(model)
     return model.train()
 
 
 def cross_entropy(model: WhisperForConditionalGeneration) -> AbstractContextManager:
     """Within it the model returns the training loss for pretrained weights."""
-    return training_loss(model, labeler())
+    return training_loss(model, labeler(model.config.num_mel_bins))
 
 
 def sampled_cross_entropy(model: WhisperForConditionalGeneration, setting: str) -> AbstractContextManager:
@@ -94,7 +97,7 @@ def all_losses(model: WhisperForConditionalGeneration, setting: str) -> Abstract
 
 def _vocabulary(model: WhisperForConditionalGeneration, setting: str) -> SampledVocabulary:
     size = model.config.vocab_size
-    taught = [*tokens_of(_cache(SETTINGS[setting]), ["synthetic"], labeler()), *range(labeler().end, size)]
+    taught = [*tokens_of(random_features(setting), ["synthetic"], labeler()), *range(labeler().end, size)]
     return SampledVocabulary(taught, size, SAMPLE.train_german_model.sampled_tokens, seed=0)
 
 
@@ -106,23 +109,39 @@ def batches(
     Yields:
         seconds of speech, and what the model takes in training.
     """
-    chosen = {"full_share": full_share, "packed_share": packed_share, "full_from": 0.0}
-    chosen |= {"full_batch": size, "packed_batch": size}
-    longest = {"packed_seconds": (WINDOW_SECONDS, WINDOW_SECONDS)}
-    shapes = Shapes(**SAMPLE.train_german_model.windows.model_dump() | chosen | longest)
-    cache = _cache(SETTINGS[setting])
-    dataset, collate = WindowDataset(cache, labeler()), Collator(labeler().end)
-    sources = sources_of(cache, {"synthetic": 1.0}, labeler())
+    cache = random_features(setting)
+    dataset, collate = WindowDataset(cache, labeler(cache.mels)), Collator(labeler().end)
+    sources = sources_of(cache, {"synthetic": 1.0}, labeler(cache.mels))
     lengths = cache.utterances["seconds"][:]
-    for windows in plan_steps(sources, shapes, steps=10**6, batch=size, seed=0):
-        yield _seconds(windows, lengths), collate([dataset[window] for window in windows])
+    for windows in planned_steps(sources, full_share, packed_share, size):
+        yield seconds_of(windows, lengths), collate([dataset[window] for window in windows])
 
 
-def _seconds(windows: list[Window], lengths: list[float]) -> float:
+def planned_steps(
+    sources: list[Source], full_share: float, packed_share: float, size: int, full_size: int | None = None
+) -> Iterator[list[Window]]:
+    """The plan of such steps, its packed windows up to 30 s long; all else as the sample has it.
+
+    full_size: windows of a full step, where that is another number.
+    """
+    chosen = {"full_share": full_share, "packed_share": packed_share, "full_from": 0.0}
+    chosen |= {
+        "full_batch": full_size or size,
+        "packed_batch": size,
+        "packed_seconds": (WINDOW_SECONDS, WINDOW_SECONDS),
+    }
+    values = SAMPLE.train_german_model.windows.model_dump(exclude={"kind"}) | chosen
+    return plan_steps(sources, Shapes(**values), steps=10**6, batch=size, seed=0)
+
+
+def seconds_of(windows: list[Window], lengths: list[float]) -> float:
+    """Of speech in a step; `lengths` are those of the cache's rows."""
     return sum(lengths[part.utterance] for window in windows for part in window.parts)
 
 
-def _cache(setting: Setting) -> FeatureCache:
+def random_features(name: str) -> FeatureCache:
+    """Noise in place of the utterances of a setting."""
+    setting = SETTINGS[name]
     rng = np.random.default_rng(0)
     drawn = rng.normal(setting.seconds, setting.spread, UTTERANCES).clip(setting.seconds / 4, WINDOW_SECONDS)
     samples = [round(seconds * SAMPLE_RATE) for seconds in drawn]
@@ -133,8 +152,8 @@ def _cache(setting: Setting) -> FeatureCache:
             words = round(seconds * setting.tokens_a_second * rng.normal(1.0, RATE_SPREAD))
             text = " ".join(rng.choice(WORDS, max(words, 1)))
             row = Utterance(str(number), b"", text, "de", "", "synthetic", "", "train", seconds).row()
-            yield row, rng.normal(-2.0, 1.0, (frames_of(length), MELS)).astype(np.float32)
+            yield row, rng.normal(-2.0, 1.0, (frames_of(length), setting.mels)).astype(np.float32)
 
     with TemporaryDirectory() as folder:  # its files stay open, and are gone when the process is
-        write_features(Path(folder) / "train", MELS, sum(map(frames_of, samples)), items())
+        write_features(Path(folder) / "train", setting.mels, sum(map(frames_of, samples)), items())
         return FeatureCache(Path(folder), "train")
