@@ -10,7 +10,7 @@ duplicates, tally, leaks, shards, card/, nemo_manifests   from checked utterance
 vocabulary, new_model, model, adapter                     the model and its tokens
 features, windows, batches                                from utterances to what the encoder hears and the decoder learns
 loss, ctc, guided_attention, sampled_vocabulary, scoring  what training minimises, and what judges it
-processes, checkpoints, interruption, non_finite          what a training must not lose
+processes, checkpoints, interruption, non_finite, sharded what a training must not lose
 watchdog, safe_trainer, trainer, callbacks, training, probe  from windows to weights
 transcription, gates, report, lineage                     from weights to transcripts, figures and provenance
 """

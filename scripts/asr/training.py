@@ -28,6 +28,7 @@ from asr.loss import training_loss
 from asr.paths import output_folder
 from asr.processes import contact_loss_explained
 from asr.sampled_vocabulary import SampledVocabulary
+from asr.sharded import check_shardable, gather
 from asr.trainer import EvaluationSet, WhisperTrainer
 from asr.windows import RankBatches, Shapes, plan_steps
 
@@ -135,10 +136,12 @@ def train(
         mels = whisper.config.num_mel_bins
         train_cache, dev_cache = (open_features(features_dir, split, mels) for split in ("train", "dev"))
         trainer = _trainer(model, labeler, train_cache, dev_cache, settings, arguments)
+        check_shardable(model, trainer.is_fsdp_enabled, settings.guided_attention_weight > 0)
         vocabulary = _vocabulary(train_cache, labeler, settings, whisper.config.vocab_size)
         weights = {name: getattr(settings, name) for name in ("ctc_weight", "guided_attention_weight")}
         with training_loss(whisper, labeler, **weights, vocabulary=vocabulary):
             trainer.train_on()
+        gather(model)
         trainer.accelerator.wait_for_everyone()  # all have read the best checkpoint
         if first:
             with output_folder(output_dir) as folder:
