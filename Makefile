@@ -8,6 +8,7 @@ GPUS ?= 1
 NNODES ?= 1
 NODE_RANK ?=
 MASTER ?=
+FSDP ?=
 STAGE ?= train_german_model
 MEMORY_GB ?=
 DVC_ARGS ?=
@@ -21,7 +22,7 @@ IS_SUPPORTED := 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 
 # DVC runs stages in the user's $$SHELL unless told otherwise.
 export SHELL := /bin/sh
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-export RECIPE GPUS NNODES NODE_RANK MASTER STAGE MEMORY_GB
+export RECIPE GPUS NNODES NODE_RANK MASTER FSDP STAGE MEMORY_GB
 
 # Modules of scripts/asr that Make itself starts.
 asr = PYTHONPATH='$(CURDIR)/scripts' python -m asr

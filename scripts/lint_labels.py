@@ -33,7 +33,7 @@ def lint(name: str, section: TrainingSection, base_dir: Path) -> None:
     from asr.plan import plan_steps
     from asr.prompts import Prompts
     from asr.selection import sources_of
-    from asr.training import TrainingSettings
+    from asr.training_settings import TrainingSettings
 
     model_dir = section.model_dir if (section.model_dir / "config.json").is_file() else base_dir
     config, tokenizer, _ = load_without_weights(model_dir)

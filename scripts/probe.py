@@ -81,7 +81,7 @@ def trial(params: TrainingSection) -> None:
     from asr.probe import trial
     from asr.quantized import held_in, keep_as_loaded
     from asr.trainable import train_part
-    from asr.training import TrainingSettings
+    from asr.training_settings import TrainingSettings
 
     adapts = isinstance(params, FinetuneWhisper)
     held = held_in(params.adapter.quantize) if adapts else {}

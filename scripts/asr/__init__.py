@@ -14,9 +14,9 @@ features, augmentation, no_speech, prompts                what is heard of utter
 windows, draws, plan, sound, batches, selection           from utterances to what each step trains on
 label_laws, lint                                          what all of that must satisfy
 loss, ctc, guided_attention, sampled_vocabulary, scoring  what training minimises, and what judges it
-processes, checkpoints, interruption, non_finite          what a training must not lose
+processes, checkpoints, interruption, non_finite, sharded  what a training must not lose
 watchdog, safe_trainer, trainer                           the loop that loses nothing
-callbacks, stopping, training, probe                      from windows to weights
+training_settings, callbacks, stopping, training, probe   from windows to weights
 transcription, pseudo_labels, gates                       from weights to transcripts and figures
 report, lineage, model_card                               what is told of them
 """

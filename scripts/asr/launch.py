@@ -6,18 +6,21 @@ or on each of NNODES.
 
 The same as `torchrun --standalone --nproc_per_node=$GPUS scripts/train_german_model.py`, or with several machines as
 `torchrun --nnodes=$NNODES --node_rank=$NODE_RANK --master_addr=… --master_port=… …`, but a failure ends in one message
-instead of the launcher's traceback below it. -P keeps this folder off the import path.
+instead of the launcher's traceback below it. FSDP=1 spreads the model over the processes, as recipes/fsdp.yaml says. -P
+keeps this folder off the import path.
 """
 
 import logging
 import os
 import signal
 import sys
+from pathlib import Path
 
 # glibc gives every freed batch of logits back to the system and takes it anew, page by page, at the next step. With these
 # bounds it keeps the memory; benchmarks/allocator.py shows what that brings.
 GLIBC_BOUNDS = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
 DEFAULT_PORT = 29500
+FSDP_CONFIG = Path(__file__).resolve().parents[2] / "recipes/fsdp.yaml"
 # After SIGTERM the processes write a checkpoint; torchrun would kill them after 30 s.
 SAVE_SECONDS = {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "600"}
 TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)  # before and after there was something to save
@@ -35,6 +38,8 @@ def main(arguments: list[str]) -> int:
         machines = _machines()
     except ValueError as error:
         return _fail(str(error))
+    if os.environ.get("FSDP") == "1":
+        os.environ |= _fsdp()
     if processes == 1 and not machines:
         # One GPU, of however many: the trainer would spread a batch over all that a single process sees.
         first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
@@ -70,6 +75,18 @@ def _machines() -> list[str]:
             f"such as MASTER=10.0.0.1 or MASTER=10.0.0.1:{DEFAULT_PORT}"
         )
     return [f"--nnodes={nodes}", f"--node_rank={rank}", f"--master_addr={host}", f"--master_port={port}"]
+
+
+def _fsdp() -> dict[str, str]:
+    """What `accelerate launch` would tell the processes of its configuration's `fsdp_config`."""
+    from ruamel.yaml import YAML
+
+    given = YAML(typ="safe").load(FSDP_CONFIG)["fsdp_config"]
+    given["fsdp_transformer_cls_to_wrap"] = given.pop("fsdp_transformer_layer_cls_to_wrap")  # the one name that differs
+    spelled = {
+        name.upper(): str(value).lower() if isinstance(value, bool) else str(value) for name, value in given.items()
+    }
+    return {"ACCELERATE_USE_FSDP": "true", **spelled}
 
 
 def _torchrun(arguments: list[str]) -> int:

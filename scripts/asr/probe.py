@@ -24,7 +24,8 @@ from asr.labels import Labeler
 from asr.loss import training_loss
 from asr.sampled_vocabulary import SampledVocabulary
 from asr.trainer import WhisperTrainer
-from asr.training import TrainingSettings, training_arguments
+from asr.training import training_arguments
+from asr.training_settings import TrainingSettings
 from asr.whisper_shape import MAX_TOKENS, WINDOW_FRAMES, WINDOW_SECONDS
 
 STEPS = 2

@@ -20,6 +20,7 @@ from asr.checkpoints import (
     step_of,
 )
 from asr.environment import dist_timeout
+from asr.errors import UserError
 from asr.interruption import Interruption, StopWithCheckpoint, outlive_sigterm
 from asr.non_finite import NonFinite
 from asr.processes import any_process
@@ -48,6 +49,11 @@ class SafeTrainer(Seq2SeqTrainer):
                 print(f"resuming from step {step_of(checkpoint)}: {checkpoint}", flush=True)
             elif cut_off(self._run_dir):
                 print("no whole checkpoint: starting from step 0", flush=True)
+        if checkpoint and (checkpoint / "pytorch_model_fsdp.bin").exists() != self.is_fsdp_enabled:
+            raise UserError(
+                f"{checkpoint}: was written {'without' if self.is_fsdp_enabled else 'with'} FSDP=1; go on as it was "
+                "begun, or delete that folder's checkpoints to start anew"
+            )
         with self._interruption, self._watchdog:
             self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 

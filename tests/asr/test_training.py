@@ -6,7 +6,7 @@ import torch
 from asr.batches import Collator
 from asr.errors import UserError
 from asr.labels import IGNORED
-from asr.training import TrainingSettings, accumulation_steps
+from asr.training_settings import TrainingSettings, accumulation_steps
 from asr.windows import Shapes
 
 SHAPES = Shapes(

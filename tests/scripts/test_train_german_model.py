@@ -8,6 +8,9 @@ import re
 import resource
 import shutil
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +20,8 @@ from asr.callbacks import LogLines
 from asr.checkpoints import is_whole, seal, step_of
 from asr.errors import UserError
 from asr.features import open_features, write_features
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
 def losses(folder):
@@ -37,6 +42,48 @@ def test_one_device_two_machines_and_accumulation_are_one_experiment(tiny_recipe
     weights = [load_file(tiny_recipe / f"outputs/{name}/model.safetensors") for name in ("one", "two")]
     for name, weight in weights[0].items():
         assert weights[1][name] == pytest.approx(weight, abs=1e-3)
+
+
+# accelerate spreads a model over GPUs alone. With this lifted the same code runs on a CPU, over gloo.
+SPREAD_ON_A_CPU = f"""
+import runpy, sys
+sys.path.insert(0, {str(SCRIPTS)!r})
+from accelerate.state import PartialState
+from accelerate.utils import DistributedType
+from asr import training
+
+def training_arguments(*given, arguments=training.training_arguments):
+    arguments = arguments(*given)
+    PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
+    return arguments
+
+training.training_arguments = training_arguments
+runpy.run_path({str(SCRIPTS / "train_german_model.py")!r}, run_name="__main__")
+"""
+
+
+def test_a_model_that_is_spread_over_devices_learns_the_same_and_is_delivered_whole(tiny_recipe, run_script):
+    flags = ["--guided_attention_weight", "0", "--output_dir"]
+    run_script("train_german_model", *flags, "outputs/one")
+    (tiny_recipe / "spread.py").write_text(SPREAD_ON_A_CPU)
+    command = [sys.executable, "-P", SCRIPTS / "asr/launch.py", "spread.py", *flags, "outputs/spread"]
+    done = subprocess.run(
+        command, cwd=tiny_recipe, env=os.environ | {"GPUS": "2", "FSDP": "1"}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    one, spread = (tiny_recipe / "outputs" / name for name in ("one", "spread"))
+    assert losses(spread) == pytest.approx(losses(one), rel=1e-4)
+    assert (spread / "config.json").read_bytes() == (one / "config.json").read_bytes()
+    expected, weights = load_file(one / "model.safetensors"), load_file(spread / "model.safetensors")
+    assert weights.keys() == expected.keys()
+    for name, weight in weights.items():
+        assert weight == pytest.approx(expected[name], abs=1e-3), name
+
+
+def test_a_model_is_not_spread_in_silence_over_nothing(run_script, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")  # as FSDP=1 has launch.py say
+    done = run_script("train_german_model", check=False)
+    assert done.returncode == 1 and "error: FSDP=1: a model is spread over several GPUs only" in done.stderr
 
 
 def test_killed_with_its_last_checkpoint_cut_in_half_it_ends_with_the_same_weights(
