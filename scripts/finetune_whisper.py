@@ -23,7 +23,7 @@ def main(params: FinetuneWhisper) -> None:
     from asr.paths import run_folder
     from asr.quantized import held_in, keep_as_loaded
     from asr.training import train
-from asr.training_settings import NOT_THE_EXPERIMENT, TrainingSettings
+    from asr.training_settings import NOT_THE_EXPERIMENT, TrainingSettings
 
     model, tokenizer, _ = load_whisper(params.model_dir, dtype="float32", **held_in(params.adapter.quantize))
     require_one_vocabulary(params.model_dir, model, tokenizer)

@@ -24,7 +24,7 @@ def main(params: TrainGermanModel) -> None:
     from asr.paths import run_folder
     from asr.trainable import train_part
     from asr.training import train
-from asr.training_settings import NOT_THE_EXPERIMENT, TrainingSettings
+    from asr.training_settings import NOT_THE_EXPERIMENT, TrainingSettings
 
     model, tokenizer, feature_extractor = load_whisper(params.model_dir, dtype="float32")
     require_one_vocabulary(params.model_dir, model, tokenizer)
