@@ -17,7 +17,8 @@ from asr.params import BaseModel, ConvertToFaster, Evaluation, MergeLora
 from asr.params_file import Params, read_params
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-STAGES = sorted(path.stem for path in (REPOSITORY / "scripts").glob("*.py"))
+COMMANDS = {"probe"}
+STAGES = sorted({path.stem for path in (REPOSITORY / "scripts").glob("*.py")} - COMMANDS)
 HEAVY = {"torch", "transformers", "datasets", "ctranslate2", "librosa", "peft", "pandas", "numpy"}
 
 

@@ -53,6 +53,7 @@ def test_padding_is_neither_read_as_text_nor_taught():
             "labels": [2, 3, 9],
             "label_seconds": [0.5, 1.5, 2.5],
             "step": 5,
+            "ids": ["general/1"],
         },
         {
             "input_features": torch.ones(80, 10).numpy(),
@@ -60,6 +61,7 @@ def test_padding_is_neither_read_as_text_nor_taught():
             "labels": [9],
             "label_seconds": [0.5],
             "step": 5,
+            "ids": ["general/2", "general/3"],
         },
     ]
     batch = Collator(pad_token=9)(examples)
@@ -68,3 +70,4 @@ def test_padding_is_neither_read_as_text_nor_taught():
     assert batch["input_features"].shape == (2, 80, 10)
     assert batch["label_seconds"].isnan().tolist() == [[False] * 3, [False, True, True]]
     assert batch["step"] == 5
+    assert batch["ids"] == [["general/1"], ["general/2", "general/3"]]
