@@ -113,7 +113,7 @@ class Teachers:
         self.name = f"{params.teacher.name} sha256:{digests[0][:16]}"
         self._key = [*digests, params.beam_size]
         models = [FasterWhisper(folder, params.batch, params.beam_size, workers()) for folder in folders]
-        self._ways = [models[0].default, models[1].default if params.second else models[0].greedy]
+        self._ways = [models[0].beam, models[1].beam if params.second else models[0].greedy]
 
     def hear(self, utterances: list[Utterance]) -> list[tuple[str, str]]:
         """Both transcripts of each; what a run before has heard is not heard again."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-COMMANDS = {"probe"}
+COMMANDS = {"lint_labels", "probe", "push_to_hub"}
 STAGES = sorted({path.stem for path in (REPOSITORY / "scripts").glob("*.py")} - COMMANDS)
 ALIASES = {"train": "train_german_model", "evaluate": "evaluation", "export-ct2": "convert_to_faster"}
 
