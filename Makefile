@@ -5,6 +5,12 @@
 
 RECIPE ?= sample
 GPUS ?= 1
+NNODES ?= 1
+NODE_RANK ?=
+MASTER ?=
+FSDP ?=
+STAGE ?= train_german_model
+MEMORY_GB ?=
 DVC_ARGS ?=
 PYTEST_ARGS ?=
 PYTHON ?= $(firstword $(foreach python,python3 python3.12 python3.11,$(shell $(python) -c $(IS_SUPPORTED) 2>/dev/null && echo $(python))) python3)
@@ -16,7 +22,7 @@ IS_SUPPORTED := 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 
 # DVC runs stages in the user's $$SHELL unless told otherwise.
 export SHELL := /bin/sh
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-export RECIPE GPUS
+export RECIPE GPUS NNODES NODE_RANK MASTER FSDP STAGE MEMORY_GB
 
 # Modules of scripts/asr that Make itself starts.
 asr = PYTHONPATH='$(CURDIR)/scripts' python -m asr
@@ -28,7 +34,7 @@ in_recipe = \
 
 .PHONY: help
 help: ## this list
-	@echo 'make TARGET [RECIPE=$(RECIPE)] [GPUS=$(GPUS)] [DVC_ARGS=--force] [PYTEST_ARGS=-x] [PYTHON=python3.12]'
+	@echo 'make TARGET [RECIPE=$(RECIPE)] [GPUS=$(GPUS)] [NNODES=2 NODE_RANK=0 MASTER=host:29500] [DVC_ARGS=--force] [PYTEST_ARGS=-x] [PYTHON=python3.12]'
 	@echo
 	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
@@ -97,17 +103,28 @@ evaluate: evaluation ## evaluation, and its figures
 tensorboard: .venv/installed ## the training curves in a browser, until Ctrl-C
 	@$(in_recipe) && $(asr).monitor
 
+.PHONY: probe
+probe: .venv/installed ## the largest device_batch that fits, by trying; [STAGE=finetune_whisper] [MEMORY_GB=16]
+	@$(in_recipe) && python '$(CURDIR)/scripts/probe.py'
+
 # One target a stage: the stage, and before it whatever it needs that has changed.
-PLAIN_STAGES := sample_speech base_model prepare_audio extract_features merge_lora convert_to_faster evaluation
+PLAIN_STAGES := sample_speech base_model prepare_audio pseudo_label extract_features merge_lora convert_to_faster evaluation
 TRAININGS := train_german_model finetune_whisper
 
 .PHONY: $(PLAIN_STAGES)
 $(PLAIN_STAGES): .venv/installed
 	@$(in_recipe) && dvc repro $(DVC_ARGS) $@
 
+# DVC and TensorBoard run on the first of several machines; the others join its training, and read what it has prepared.
+ifeq ($(or $(strip $(NODE_RANK)),0),0)
+training = $(asr).monitor -- dvc repro $(DVC_ARGS) $@
+else
+training = python -P '$(CURDIR)/scripts/asr/launch.py' '$(CURDIR)/scripts/$@.py'
+endif
+
 .PHONY: $(TRAININGS)
 $(TRAININGS): .venv/installed
-	@$(in_recipe) && $(asr).monitor -- dvc repro $(DVC_ARGS) $@
+	@$(in_recipe) && $(training)
 
 # ------------------------------------------------------------------------------------------------------- the house
 

@@ -55,7 +55,7 @@ def ours(outputs: Path, target: float, every: int, steps: int, most: float) -> R
     from asr.plan import plan_steps
     from asr.sampled_vocabulary import SampledVocabulary
     from asr.selection import sources_of, tokens_of
-    from asr.training import TrainingSettings
+    from asr.training_settings import TrainingSettings
 
     torch.set_num_threads(1)
     settings = TrainingSettings.of(SAMPLE.train_german_model.model_dump())
@@ -89,7 +89,7 @@ def theirs(way: str, outputs: Path, mapped: Path, target: float, every: int, ste
 
     from asr.labels import Labeler
     from asr.model import load_whisper
-    from asr.training import TrainingSettings
+    from asr.training_settings import TrainingSettings
 
     torch.set_num_threads(1)
     settings = TrainingSettings.of(SAMPLE.train_german_model.model_dump())

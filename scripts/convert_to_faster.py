@@ -40,10 +40,16 @@ def main(params: ConvertToFaster) -> None:
 
 def check(model_dir: Path) -> None:
     """Refuse what would convert without an error and then run wrongly."""
+    from asr.domain_tokens import new_tokens_of
     from asr.model import load_without_weights
 
     config, tokenizer, _ = load_without_weights(model_dir)
     size, sizes = config.vocab_size, (ENGLISH_VOCABULARY_SIZE, *VOCABULARY_SIZES.values())
+    if tokens := new_tokens_of(model_dir):
+        raise UserError(
+            f"{model_dir}: the model has {config.vocab_size} tokens, of which {', '.join(tokens)} are new; faster-whisper takes every token above <|30.00|> "
+            "for a timestamp, so train with domain.mode: prompt, which needs none"
+        )
     # By the last token too: with one added token a model of 51865 has the size of one with Cantonese.
     if size not in sizes or len(tokenizer) != size or tokenizer.convert_ids_to_tokens(size - 1) != "<|30.00|>":
         raise UserError(

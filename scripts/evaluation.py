@@ -121,7 +121,7 @@ def read_test_sets(params: Evaluation) -> dict[str, Recordings]:
         UserError: a test set is empty, in several languages, or has a clip of over 30 s that is not a long recording.
     """
     from asr.audio import decode
-    from asr.utterance import load_split
+    from asr.utterance import load_split, require_labels
     from asr.whisper_shape import WINDOW_SAMPLES
 
     utterances = load_split(require_folder(params.audio_dir, "run the stage prepare_audio first"), "test")
@@ -133,6 +133,9 @@ def read_test_sets(params: Evaluation) -> dict[str, Recordings]:
         rows = utterances.select([i for i, source in enumerate(sources) if source == name])
         if not len(rows):
             raise UserError(f"{where}: no utterance of source {name!r}; there are {', '.join(sorted(set(sources)))}")
+        require_labels(rows, where)
+        if "translate" in rows["task"]:
+            raise UserError(f"{where}: {name} holds translations, which are not judged; leave it out of the test sets")
         languages = sorted(set(rows["language"]))
         if len(languages) > 1:
             raise UserError(

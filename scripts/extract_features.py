@@ -16,7 +16,7 @@ from asr.environment import workers
 from asr.errors import UserError
 from asr.params import ExtractFeatures
 from asr.paths import output_folder, require_folder
-from asr.utterance import load_split
+from asr.utterance import load_split, require_labels
 
 
 def main(params: ExtractFeatures) -> None:
@@ -31,6 +31,8 @@ def main(params: ExtractFeatures) -> None:
     filters = mel_filters(params.model_dir)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     datasets = {split: load_split(params.audio_dir, split) for split in params.splits}
+    for split, dataset in datasets.items():
+        require_labels(dataset, params.audio_dir / split)
     with output_folder(params.output_dir) as folder:
         for split, dataset in datasets.items():
             samples = _samples(dataset, split)

@@ -25,6 +25,7 @@ def main(params: Params) -> None:
 def lint(name: str, section: TrainingSection, base_dir: Path) -> None:
     """Check and show one training's labels. `base_dir` has the tokenizer where the model to start from is not made yet."""
     from asr.batches import Collator, WindowDataset
+    from asr.domain_tokens import domains_of, extend_tokenizer
     from asr.features import open_features
     from asr.labels import Labeler
     from asr.lint import check_labels, painted, wants_color
@@ -32,12 +33,15 @@ def lint(name: str, section: TrainingSection, base_dir: Path) -> None:
     from asr.plan import plan_steps
     from asr.prompts import Prompts
     from asr.selection import sources_of
-    from asr.training import TrainingSettings
+    from asr.training_settings import TrainingSettings
 
     model_dir = section.model_dir if (section.model_dir / "config.json").is_file() else base_dir
     config, tokenizer, _ = load_without_weights(model_dir)
-    labeler, settings = Labeler(tokenizer), TrainingSettings.of(section.model_dump())
+    settings = TrainingSettings.of(section.model_dump())
     cache = open_features(section.features_dir, "train", config.num_mel_bins)
+    for domain in domains_of(cache.utterances, settings.sources) if section.domain.mode == "token" else ():
+        extend_tokenizer(tokenizer, domain)
+    labeler = Labeler(tokenizer)
     sources = sources_of(cache, settings.sources, labeler)
     dataset = WindowDataset(cache, labeler, Prompts(settings.prompts), settings.augmentation)
     plan = plan_steps(sources, settings.windows, settings.steps, settings.global_batch, settings.seed)

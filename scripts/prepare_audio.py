@@ -87,6 +87,7 @@ def checks_of(params: PrepareAudio, folder: Path):
         min_peak=params.min_peak,
         max_tokens=params.max_tokens,
         no_speech=frozenset(name for name, source in params.sources.items() if source.empty_text == "no_speech"),
+        unlabelled=frozenset(name for name, source in params.sources.items() if source.empty_text == "unlabelled"),
         text=rules,
     )
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-STAGES = sorted(path.stem for path in (REPOSITORY / "scripts").glob("*.py"))
+COMMANDS = {"lint_labels", "probe", "push_to_hub"}
+STAGES = sorted({path.stem for path in (REPOSITORY / "scripts").glob("*.py")} - COMMANDS)
 ALIASES = {"train": "train_german_model", "evaluate": "evaluation", "export-ct2": "convert_to_faster"}
 
 TINY = r"""
@@ -121,6 +122,24 @@ def test_training_shows_its_curves_and_hands_on_its_failure(make, tiny):
         (tiny / "train.py").write_text("raise SystemExit(1)")
         failed = make("train", "RECIPE=tiny", TENSORBOARD_PORT=str(port))
         assert failed.returncode != 0 and "failed to reproduce 'train_german_model'" in failed.stderr
+
+
+def test_other_machines_join_the_training_past_dvc(make, repository, tiny):
+    (repository / "scripts/train_german_model.py").write_text(TRAIN)
+    done = make("train", "RECIPE=tiny", "NNODES=2", "NODE_RANK=2", "MASTER=first")
+    assert done.returncode != 0
+    assert done.stderr.splitlines()[0].startswith("error: NODE_RANK=2: NNODES=2 machines are numbered from 0 to 1")
+    (tiny / "outputs/train_german_model").mkdir(parents=True)
+    (tiny / "runs").mkdir()
+    assert "TensorBoard" not in ok(make("train", "RECIPE=tiny", "NODE_RANK=1"))
+    assert not (tiny / "dvc.lock").exists() and (tiny / "runs/gpus").exists()
+
+
+def test_probe_runs_in_the_recipes_folder_with_its_memory(make, repository, tiny):
+    (repository / "scripts/probe.py").write_text(
+        "import os; print(os.getcwd(), os.environ['MEMORY_GB'], os.environ['STAGE'])"
+    )
+    assert ok(make("probe", "RECIPE=tiny", "MEMORY_GB=16")) == f"{tiny} 16 train_german_model\n"
 
 
 def test_export_copies_to_the_model_folder(make, repository, tiny, tmp_path):

@@ -1,17 +1,22 @@
 """What the stages share: one noun a file, in the order in which data meets them.
 
 errors, environment, paths, progress                      where a stage reads and writes, and what it shows meanwhile
-params/, params_file, command, launch, monitor            how a stage starts
+params/, params_file, guide_flags, command, launch, monitor  how a stage starts
 whisper_shape, recording, utterance, text, labels         what passes from stage to stage
 truncation, audio                                         recordings of any kind, decoded
 sentences, espeak, synthesis                              a corpus from nothing
 corpora/, cuts, checks, slices, pool, cluster             from a corpus's own form to checked utterances
 duplicates, tally, leaks, shards, card/, nemo_manifests   from checked utterances to a data set
-vocabulary, new_model, model, adapter                     the model and its tokens
+hub, vocabulary, new_model, model, domain_tokens          the model and its tokens
+optimizer, quantized, trainable, base                     which weights are trained, how, and beside which others
+companion, average, ranks, adapter, chosen_layers, adapted  the ways to train a part, and what they keep
 features, augmentation, no_speech, prompts                what is heard of utterances, and what may be changed of it
 windows, draws, plan, sound, batches, selection           from utterances to what each step trains on
 label_laws, lint                                          what all of that must satisfy
 loss, ctc, guided_attention, sampled_vocabulary, scoring  what training minimises, and what judges it
-trainer, checkpoints, callbacks, training                 from windows to weights
-transcription, gates, report, lineage, model_card         from weights to transcripts, figures and provenance
+processes, checkpoints, interruption, non_finite, sharded  what a training must not lose
+watchdog, safe_trainer, trainer                           the loop that loses nothing
+training_settings, callbacks, stopping, training, probe   from windows to weights
+transcription, pseudo_labels, gates                       from weights to transcripts and figures
+report, lineage, model_card                               what is told of them
 """

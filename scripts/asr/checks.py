@@ -37,6 +37,7 @@ class Checks:
     min_peak: float
     max_tokens: int
     no_speech: frozenset[str] = frozenset()  # sources whose rows without a text are recordings in which nobody speaks
+    unlabelled: frozenset[str] = frozenset()  # sources whose rows without a text nobody has transcribed yet
     text: dict[str, TextRules] = field(default_factory=dict)  # by language
 
     def prepare(self, item: Utterance | Rejected) -> Utterance | Rejected:
@@ -74,14 +75,16 @@ class Checks:
                 segments.append(Segment(last if overlaps else s.start, s.end, text))
                 last = s.end
         text = clean(utterance.text, rules, language) or join([segment.text for segment in segments], language)
-        return replace(utterance, text=text, segments=tuple(segments))
+        labelled_by = "" if not text and utterance.source in self.unlabelled else utterance.labelled_by
+        return replace(utterance, text=text, segments=tuple(segments), labelled_by=labelled_by)
 
     def _problem_of_text(self, given: Utterance, utterance: Utterance) -> Problem:
         text, language = utterance.text, utterance.text_language
         if not text:
             if given.text.strip():
                 return "empty_text", f"cleaning leaves nothing of {given.text.strip()[:80]!r}"
-            return None if given.source in self.no_speech else ("empty_text", "no sentence")
+            known = given.source in self.no_speech or not utterance.labelled_by
+            return None if known else ("empty_text", "no sentence")
         if foreign := foreign_characters(text, language, self._rules(utterance)):
             return "foreign_characters", f"{foreign[:20]!r} is not written in {language}: {text[:80]}"
         parts = [segment.text for segment in utterance.segments] or [text]
@@ -128,7 +131,7 @@ class Checks:
         if utterance.segments and utterance.segments[-1].start >= seconds:
             return "bad_segments", f"a segment begins at {utterance.segments[-1].start:.2f} s of {seconds:.2f} s"
         peak = float(np.abs(waveform).max())
-        if text and peak < self.min_peak:
+        if not utterance.is_silent and peak < self.min_peak:
             return "silent", f"loudest sample {peak:.6f}, at least {self.min_peak}"
         low, high = self._rules(utterance).characters_a_second
         pace = spoken_characters(text) / seconds

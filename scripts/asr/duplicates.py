@@ -30,7 +30,7 @@ class Seen:
         spoken, quiet = digest_of(b"spoken\0" + audio), digest_of(b"quiet\0" + audio)
         if row in self._digests:
             return reject(item, "duplicate_row", "the id of an earlier row")
-        if spoken in self._digests or (item.text and quiet in self._digests):  # one silence is like another
+        if spoken in self._digests or (not item.is_silent and quiet in self._digests):  # one silence is like another
             return reject(item, "duplicate_audio", "the recording of an earlier row")
-        self._digests |= {row, spoken if item.text else quiet}
+        self._digests |= {row, quiet if item.is_silent else spoken}
         return item

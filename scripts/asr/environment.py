@@ -27,7 +27,9 @@ VARIABLES = (
     "HUB_PUBLIC",
     "TENSORBOARD_PORT",
     "WORKERS",
+    "DIST_TIMEOUT",
 )
+DEFAULT_DIST_TIMEOUT = 600  # seconds
 
 
 def load_environment() -> None:
@@ -97,6 +99,22 @@ def workers() -> int:
     if not text.isdecimal() or int(text) == 0:
         raise UserError(f"WORKERS: {text} is not a number of processes; write a whole one from 1 on into .env, e.g. 4")
     return int(text)
+
+
+def dist_timeout() -> float:
+    """Seconds after which a training of several processes that does not get on is ended: DIST_TIMEOUT, else 600.
+
+    Raises:
+        UserError: DIST_TIMEOUT is not a number of seconds.
+    """
+    text = os.environ.get("DIST_TIMEOUT") or str(DEFAULT_DIST_TIMEOUT)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise UserError(f"DIST_TIMEOUT: {text} is not a number of seconds; write one above 0 into .env, e.g. 600")
+    return seconds
 
 
 def _below_base(variable: str) -> Path | None:

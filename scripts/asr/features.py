@@ -23,7 +23,7 @@ from transformers.audio_utils import hertz_to_mel, mel_to_hertz
 
 from asr.audio import decode
 from asr.errors import UserError
-from asr.utterance import columns, load_split
+from asr.utterance import columns, load_split, require_labels
 from asr.whisper_shape import FFT_SAMPLES, HOP_SAMPLES, SAMPLE_RATE, WINDOW_FRAMES, WINDOW_SAMPLES
 
 FLOOR = 1e-10  # mel power below this counts as this
@@ -172,6 +172,7 @@ class AudioFeatures(_Rows):
 
     def _open(self) -> None:
         dataset = load_split(self.folder, self.split)
+        require_labels(dataset, self.folder / self.split)
         frames = [frames_of(round(seconds * SAMPLE_RATE)) for seconds in dataset["seconds"][:]]
         self.utterances = dataset.remove_columns("audio").add_column("frames", frames)
         self._audio = dataset.select_columns("audio")

@@ -33,8 +33,9 @@ class Leaks:
             return
         if utterance.speaker:
             self._note("speakers", utterance.speaker.encode(), side, utterance.speaker)
-        if utterance.text:  # one silence is like another
+        if not utterance.is_silent:  # one silence is like another
             self._note("recordings", utterance.audio, side, utterance.id)
+        if utterance.text:
             self._note("sentences", clean(utterance.text, BARE).encode(), side, utterance.text)
 
     def _note(self, what: str, content: bytes, side: int, example: str) -> None:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -17,14 +18,18 @@ from asr.environment import REPOSITORY
 LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "datasets", "ctranslate2", "faster-whisper")
 
 
-def write_lineage(folder: Path, inputs: dict[str, str], params: dict) -> None:
-    """Write `lineage.json`: each input's SHA-256 (see `sha256`), params, git commit, versions."""
+def write_lineage(folder: Path, inputs: dict[str, str], params: dict, new_tokens: Sequence[str] = ()) -> None:
+    """Write `lineage.json`: each input's SHA-256 (see `sha256`), params, git commit, versions.
+
+    Args:
+        new_tokens: tokens that the model has above Whisper's own; named if there are any.
+    """
     lineage = {
         "inputs": {name: {"sha256": digest} for name, digest in inputs.items()},
         "params": params,
         "git": _git(),
         "versions": {"python": platform.python_version(), **_versions()},
-    }
+    } | ({"new_tokens": list(new_tokens)} if new_tokens else {})
     text = json.dumps(lineage, ensure_ascii=False, indent=1, sort_keys=True)
     (folder / "lineage.json").write_text(text + "\n", encoding="utf-8")
 

@@ -65,8 +65,10 @@ def save_whisper(
     )
 
 
-def load_whisper(folder: Path, dtype: torch.dtype | str = "auto") -> Whisper:
+def load_whisper(folder: Path, dtype: torch.dtype | str = "auto", **held_in) -> Whisper:
     """Model, tokenizer and feature extractor of a folder; `dtype` "auto" keeps that of the weights.
+
+    `held_in` is what `quantized.py` gives, for matrices that are held in 8 or 4 bits.
 
     What an older folder's tokenizer or generation configuration lacks is filled in.
     Raises `UserError` naming the file that is missing or damaged, or what the folder holds if it is no Whisper.
@@ -74,12 +76,25 @@ def load_whisper(folder: Path, dtype: torch.dtype | str = "auto") -> Whisper:
     folder = Path(folder)
     config, tokenizer, feature_extractor = load_without_weights(folder)
     try:
-        model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=dtype)
+        model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=dtype, **held_in)
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise UserError(f"{folder}: the weights cannot be read, make or copy the model again: {error}") from error
     if config.vocab_size > ENGLISH_VOCABULARY_SIZE:
         _complete_generation_config(model, tokenizer)
     return model, tokenizer, feature_extractor
+
+
+def require_one_vocabulary(folder: Path, model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer) -> None:
+    """Refuse a model that is to be trained or merged and has other tokens than its tokenizer.
+
+    Raises:
+        UserError: the numbers of tokens differ.
+    """
+    if len(tokenizer) != model.config.vocab_size:
+        raise UserError(
+            f"{folder}: the model has {model.config.vocab_size} tokens, its tokenizer {len(tokenizer)}; "
+            "take both from the same model"
+        )
 
 
 def load_without_weights(folder: Path) -> tuple[WhisperConfig, WhisperTokenizer, WhisperFeatureExtractor]:

@@ -27,6 +27,7 @@ from asr.params import (
     Group,
     MergeLora,
     PrepareAudio,
+    PseudoLabel,
     SampleSpeech,
     TrainGermanModel,
 )
@@ -46,6 +47,7 @@ class Params(Group):
     sample_speech: SampleSpeech | None = None
     base_model: BaseModel | None = None
     prepare_audio: PrepareAudio | None = None
+    pseudo_label: PseudoLabel | None = None
     extract_features: ExtractFeatures | None = None
     train_german_model: TrainGermanModel | None = None
     finetune_whisper: FinetuneWhisper | None = None

@@ -79,6 +79,17 @@ def _before(ids: Sequence[str]) -> np.ndarray:
     )
 
 
+def spoken_of(cache: FeatureCache, sources: Iterable[str]) -> set[tuple[str, str]]:
+    """The domains of the sources' utterances, with the language that each is written in."""
+    wanted = set(sources)
+    columns = (cache.utterances[name][:] for name in ("source", "domain", "language", "task"))
+    return {
+        (domain, "en" if task == "translate" else language)
+        for source, domain, language, task in zip(*columns, strict=True)
+        if source in wanted
+    }
+
+
 def tokens_of(cache: FeatureCache, sources: Iterable[str], labeler: Labeler) -> list[int]:
     """The text tokens that the sources' transcripts are made of, each once, in order."""
     wanted, spoken = set(sources), set()

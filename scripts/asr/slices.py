@@ -29,7 +29,20 @@ SLICE_SECONDS = 2_000.0  # of sound at most, so that a part fits into memory: 32
 SLICE_BYTES = 32_000_000  # of recordings that come as bytes
 
 _SEGMENT = pa.struct([("start", pa.float64()), ("end", pa.float64()), ("text", pa.string())])
-_STRINGS = ("id", "text", "language", "speaker", "source", "domain", "split", "origin", "task", "reason", "detail")
+_STRINGS = (
+    "id",
+    "text",
+    "language",
+    "speaker",
+    "source",
+    "domain",
+    "split",
+    "origin",
+    "task",
+    "labelled_by",
+    "reason",
+    "detail",
+)
 PART = pa.schema(
     [
         *((name, pa.string()) for name in _STRINGS),
@@ -140,7 +153,7 @@ def _row(item: Utterance | Rejected) -> dict:
 def _settings(checks: Checks, source: str) -> list:
     """The limits that hold for a source: another one's change nothing here."""
     limits = (checks.min_seconds, checks.max_seconds[source], checks.min_peak, checks.max_tokens)
-    return [*limits, source in checks.no_speech, sorted(checks.text.items())]
+    return [*limits, source in checks.no_speech, source in checks.unlabelled, sorted(checks.text.items())]
 
 
 @cache

@@ -4,17 +4,22 @@ The loss is a mean over the tokens of the *global* batch. transformers 5 believe
 skips its division by the accumulation steps, so that gradients grow with them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader
-from transformers import Seq2SeqTrainer
 
 from asr.batches import WindowDataset
+from asr.companion import Companion
 from asr.features import FeatureCache
+from asr.interruption import outlive_sigterm
 from asr.labels import IGNORED, Labeler
+from asr.optimizer import set_rates
 from asr.prompts import Prompts
+from asr.safe_trainer import SafeTrainer
 from asr.scoring import score
 from asr.whisper_shape import MAX_TOKENS
 from asr.windows import RankBatches, Window
@@ -22,11 +27,21 @@ from asr.windows import RankBatches, Window
 NOT_GENERATED_FROM = ("label_seconds", "step", "ids")  # what a batch holds for the loss alone
 
 
-class WhisperTrainer(Seq2SeqTrainer):
-    """`Seq2SeqTrainer` fed by planned windows, with an evaluation that decodes each row in its own language."""
+class WhisperTrainer(SafeTrainer):
+    """`SafeTrainer` fed by planned windows, with an evaluation that decodes each row in its own language."""
 
-    def __init__(self, *, batches: RankBatches, labeler: Labeler, **kwargs):
-        super().__init__(compute_metrics=self._error_rates, **kwargs)
+    def __init__(
+        self,
+        *,
+        batches: RankBatches,
+        labeler: Labeler,
+        rates: Mapping[str, float] | None = None,
+        companions: Sequence[Companion] = (),
+        callbacks: Sequence = (),
+        **kwargs,
+    ):
+        super().__init__(compute_metrics=self._error_rates, callbacks=[*companions, *callbacks], **kwargs)
+        self._rates, self._companions = rates or {}, companions
         self.loss_is_scaled_for_ga = True  # by compute_loss: Trainer must not divide by the accumulation steps again
         self._batches, self.labeler = batches, labeler
 
@@ -37,17 +52,59 @@ class WhisperTrainer(Seq2SeqTrainer):
             batch_sampler=self._batches,
             collate_fn=self.data_collator,
             num_workers=self.args.dataloader_num_workers,
+            worker_init_fn=outlive_sigterm,
             persistent_workers=self.args.dataloader_num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """The model's mean over the labels of this micro-batch, weighed by its share of the global batch's labels."""
+        ids = inputs.pop("ids", None)
         outputs = model(**inputs)
         share = inputs["labels"].ne(IGNORED).sum() / num_items_in_batch
         # Gradients are averaged over processes, where they should be added up.
         loss = outputs.loss * share * self.args.world_size
+        self.note_loss(ids, loss)
         return (loss, outputs) if return_outputs else loss
+
+    def create_optimizer(self, model=None):
+        """Trainer's, with a learning rate for each part that has its own."""
+        made = self.optimizer is None
+        optimizer, trained = super().create_optimizer(model), self.model if model is None else model
+        if made and (self._rates or any(hasattr(weight, "trained_rows") for weight in trained.parameters())):
+            set_rates(optimizer, trained, self._rates)
+        return optimizer
+
+    def evaluate(self, *args, **kwargs):
+        with ExitStack() as stack:
+            for companion in self._companions:
+                stack.enter_context(companion.judging())
+            return super().evaluate(*args, **kwargs)
+
+    def _save(self, output_dir=None, state_dict=None):
+        with self._storing():
+            super()._save(output_dir, state_dict)
+        if self.args.should_save:
+            for companion in self._companions:
+                companion.save(Path(output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        with self._storing():
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        for companion in self._companions:
+            companion.resume(Path(resume_from_checkpoint))
+
+    def _load_best_model(self):
+        with self._storing():
+            super()._load_best_model()
+        for companion in self._companions:
+            companion.deliver(Path(self.state.best_model_checkpoint))
+
+    def _storing(self) -> ExitStack:
+        stack = ExitStack()
+        for companion in self._companions:
+            stack.enter_context(companion.storing())
+        return stack
 
     def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None, **_):
         """Decode each row in the language that its labels name, after the prompt that it has."""

@@ -75,7 +75,7 @@ class Transformers:
 class FasterWhisper:
     """A CTranslate2 folder, opened by faster-whisper as users do: on the GPU if there is one, in the saved precision.
 
-    Its engines are ways to decode: `greedy`, `default`, `without_timestamps`, `batched`.
+    Its engines are ways to decode: `greedy`, `beam`, `default`, `without_timestamps`, `batched`.
     """
 
     def __init__(self, folder: Path, batch: int, beam_size: int, threads: int):
@@ -129,6 +129,11 @@ class FasterWhisper:
             for position, clip, result in zip(positions, clips, written, strict=True):
                 tokens = _text_tokens(result.sequences_ids[0], end, max_tokens(len(clip)))
                 yield position, tokenizer.decode(tokens).strip()
+
+    def beam(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, str]]:
+        """The defaults without the fallback to sampling, so that a transcript depends on its clip alone."""
+        for position in _longest_first(waveforms):
+            yield position, self._transcribe(self._model, waveforms[position], language, temperature=0.0)
 
     def default(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, str]]:
         """faster-whisper's own defaults, the language given: timestamps, beam search, fallback to sampling."""

@@ -24,7 +24,8 @@ class Segment:
 
 @dataclass(frozen=True)
 class Utterance:
-    """One recording. `text == ""` says that nobody speaks in it; `segments` may be empty when they are not known."""
+    """One recording. `text == ""` says that nobody speaks in it, unless `labelled_by == ""` says that nobody has listened yet;
+    `segments` may be empty when they are not known."""
 
     id: str  # unique in a recipe: "<source>/<the corpus's own id>"
     audio: Recording | bytes  # from a reader: where it lies, in any format; after prepare_audio: FLAC, mono, 16 kHz
@@ -38,6 +39,13 @@ class Utterance:
     segments: tuple[Segment, ...] = field(default=())
     origin: str = ""  # what a collection says of where the row is from ("MLS")
     task: str = "transcribe"  # or "translate": the text is English, whatever is spoken
+
+    labelled_by: str = "corpus"  # who wrote the text: a model's name and hash where pseudo_label did; "": nobody yet
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it is known that nobody speaks."""
+        return not self.text and bool(self.labelled_by)
 
     @property
     def text_language(self) -> str:
@@ -75,7 +83,13 @@ def columns():
     return Features(
         {"id": Value("string"), "audio": Value("binary")}
         | text_columns
-        | {"seconds": Value("float64"), "segments": List(segment), "origin": Value("string"), "task": Value("string")}
+        | {
+            "seconds": Value("float64"),
+            "segments": List(segment),
+            "origin": Value("string"),
+            "task": Value("string"),
+            "labelled_by": Value("string"),
+        }
     )
 
 
@@ -93,3 +107,13 @@ def load_split(folder: Path, split: str):
             f"{folder}/{split}: no utterances; see stats.json and rejected.jsonl of {folder} for where they went"
         )
     return concatenate_datasets([Dataset.from_file(str(shard)) for shard in shards])
+
+
+def require_labels(dataset, where: object) -> None:
+    """Raises `UserError` if a row is still without a label: it is neither speech to be taught nor silence."""
+    for id, labelled_by in zip(dataset["id"], dataset["labelled_by"], strict=True):
+        if not labelled_by:
+            raise UserError(
+                f"{where}: {id}: nobody has transcribed it yet; run the stage pseudo_label and read its output here, or set "
+                "the source's empty_text to reject or no_speech"
+            )

@@ -46,8 +46,11 @@ def run(stage: str, *flags: str, cwd: Path, **environment: str) -> tuple[int, st
 def test_help_lists_every_parameter_and_imports_nothing_heavy(stage):
     status, said, libraries = run(stage, "--help", cwd=REPOSITORY)
     assert status == 0, said
-    section = get_args(Params.model_fields[stage].annotation)[0]
-    assert [name for name in section.model_fields if f"--{name}" not in said] == []
+    if stage in ("lint_labels", "push_to_hub"):  # they read all sections, take no parameter, and say what they are for
+        assert f"make {stage.replace('_', '-')}" in said
+    else:
+        section = get_args(Params.model_fields["train_german_model" if stage == "probe" else stage].annotation)[0]
+        assert [name for name in section.model_fields if f"--{name}" not in said] == []
     assert not libraries & HEAVY
 
 

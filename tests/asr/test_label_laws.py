@@ -110,6 +110,6 @@ def test_a_batch_keeps_them_and_a_broken_one_is_seen():
         ({"labels": torch.full_like(taught, IGNORED)}, "<|endoftext|> is not taught"),
         ({"decoder_input_ids": padding}, "after the end"),
         ({"decoder_input_ids": good["decoder_input_ids"][:, 1:]}, "shapes"),
-        ({"input_features": torch.full((1, 80, 160), torch.nan)}, "not finite"),
+        ({"input_features": torch.zeros(1, 80, 161)}, "161 frames"),
     ):
         assert any(said in problem for problem in broken_batch(batch(**wrong), LABELER))

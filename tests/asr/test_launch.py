@@ -84,3 +84,58 @@ run_stage(MergeLora, main)
     done = run(command(code), GPUS="2")
     assert done.returncode == 1
     assert re.findall(r"^error: .*$", done.stderr, re.MULTILINE) == ["error: mend it"]
+
+
+def test_a_process_that_is_killed_is_named(command):
+    code = (
+        "import os, signal, time; os.kill(os.getpid(), signal.SIGKILL) if os.environ['RANK'] == '1' else time.sleep(60)"
+    )
+    done = run(command(code), GPUS="2")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: process 1 was ended by SIGKILL, as the system does when memory runs out; "
+        "the same command goes on from the last whole checkpoint\n"
+    )
+
+
+def test_processes_that_save_when_told_to_end_have_the_time_and_their_status_is_handed_on(command, tmp_path):
+    code = f"""
+import os, pathlib, signal, sys, time
+def save(*_):
+    time.sleep(0.5)
+    pathlib.Path({str(tmp_path)!r}, os.environ["RANK"]).touch()
+    sys.exit(143)
+signal.signal(signal.SIGTERM, save)
+print("ready", flush=True)
+time.sleep(60)
+"""
+    process = subprocess.Popen(command(code), stdout=subprocess.PIPE, text=True, env=os.environ | {"GPUS": "2"})
+    assert [process.stdout.readline() for _ in "01"] == ["ready\n"] * 2
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 143
+    assert {path.name for path in tmp_path.iterdir()} == {"0", "1", "script.py"}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"NNODES": "two"}, "NNODES=two: give a number of machines, such as NNODES=2"),
+        (
+            {"NNODES": "2", "MASTER": "a"},
+            "NODE_RANK=: NNODES=2 machines are numbered from 0 to 1; say on each which one it is",
+        ),
+        (
+            {"NNODES": "2", "NODE_RANK": "2", "MASTER": "a"},
+            "NODE_RANK=2: NNODES=2 machines are numbered from 0 to 1; say on each which one it is",
+        ),
+        (
+            {"NNODES": "2", "NODE_RANK": "1"},
+            "MASTER=: give the address of the machine with NODE_RANK=0, the same on all machines, "
+            "such as MASTER=10.0.0.1 or MASTER=10.0.0.1:29500",
+        ),
+    ],
+)
+def test_machines_that_cannot_find_each_other_are_one_message(command, given, message):
+    done = run(command("open('ran', 'w')"), **given)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"error: {message}\n")

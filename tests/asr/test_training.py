@@ -6,7 +6,7 @@ import torch
 from asr.batches import Collator
 from asr.errors import UserError
 from asr.labels import IGNORED
-from asr.training import TrainingSettings, accumulation_steps
+from asr.training_settings import TrainingSettings, accumulation_steps
 from asr.windows import Shapes
 
 SHAPES = Shapes(
@@ -71,3 +71,13 @@ def test_padding_is_neither_read_as_text_nor_taught():
     assert batch["label_seconds"].isnan().tolist() == [[False] * 3, [False, True, True]]
     assert batch["step"] == 5
     assert batch["ids"] == [["a", "b"], ["c"]]
+
+
+def test_steps_bounded_by_seconds_are_dealt_out_by_what_they_hold_at_least():
+    from dataclasses import replace
+
+    shapes = replace(SHAPES, full_share=0.0, packed_share=0.0, step_seconds=240.0)  # eight windows of 30 s
+    assert accumulation_steps(settings(windows=shapes, global_batch=64, device_batch=2), 2) == 2
+    assert accumulation_steps(settings(windows=shapes, global_batch=4, device_batch=4), 4) == 1  # global_batch is fewer
+    with pytest.raises(UserError, match=r"windows.step_seconds / 30 \(at most global_batch\): 4"):
+        accumulation_steps(settings(windows=shapes, global_batch=4, device_batch=4), 8)

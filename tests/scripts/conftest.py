@@ -2,7 +2,7 @@
 
 import os
 import runpy
-import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -78,14 +78,32 @@ def run_script(tiny_recipe, monkeypatch, capsys):
 
 
 @pytest.fixture
+def interrupt_at(run_script, monkeypatch):
+    """Run a stage in this process until it logs a step, which then ends it as Ctrl-C would."""
+
+    def interrupt(step: int, script: str, *flags: str) -> None:
+        from asr.callbacks import LogLines
+
+        def on_log(self, args, state, control, **_):
+            if state.global_step == step:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(LogLines, "on_log", on_log)
+            assert run_script(script, *flags, check=False).returncode == 130
+
+    return interrupt
+
+
+@pytest.fixture
 def start(tiny_recipe):
     """Start a stage in the tiny recipe as dvc.yaml starts a training: in so many processes of its own."""
 
-    def start(processes: int, script: str, *flags: str) -> subprocess.Popen:
+    def start(processes: int, script: str, *flags: str, **environment: str) -> subprocess.Popen:
         return subprocess.Popen(
             [sys.executable, "-P", REPOSITORY / "scripts/asr/launch.py", REPOSITORY / f"scripts/{script}.py", *flags],
             cwd=tiny_recipe,
-            env=os.environ | {"GPUS": str(processes)},
+            env=os.environ | {"GPUS": str(processes)} | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -109,12 +127,29 @@ def run_processes(start):
 
 
 @pytest.fixture
-def kill_at(start):
-    """Start a stage and kill all its processes, as `kill -9` does, when it prints a line that begins so."""
+def run_machines(start):
+    """Run a stage in one process on each of two "machines", which are both this one; returns what each printed."""
 
-    def kill(line_start: str, script: str, *flags: str) -> None:
+    def run(script: str, *flags: str) -> list[str]:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            master = f"127.0.0.1:{free.getsockname()[1]}"
+        machines = [start(1, script, *flags, NNODES="2", NODE_RANK=rank, MASTER=master) for rank in "01"]
+        said = [machine.communicate() for machine in machines]
+        assert [machine.returncode for machine in machines] == [0, 0], said
+        return [out for out, _ in said]
+
+    return run
+
+
+@pytest.fixture
+def signal_at(start):
+    """Start a stage and signal all its processes when it prints a line that begins so; returns the exit status."""
+
+    def send(number: int, line_start: str, script: str, *flags: str) -> int:
         with start(1, script, *flags) as process:
             assert any(line.startswith(line_start) for line in process.stdout), process.stderr.read()
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, number)
+            process.communicate()
+        return process.returncode
 
-    return kill
+    return send

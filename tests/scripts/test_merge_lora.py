@@ -7,12 +7,19 @@ import torch
 @pytest.fixture
 def adapter(tiny_recipe):
     """An adapter with an effect, as finetune_whisper would save it."""
-    from asr.adapter import add_lora
+    from asr.adapter import add_adapter
     from asr.model import load_whisper
 
     model, *_ = load_whisper(tiny_recipe / "outputs/base_model")
-    adapted = add_lora(
-        model, rank=4, alpha=8.0, dropout=0.0, target_modules=["q_proj", "v_proj", "fc1"], token_rows=[400, 401], seed=0
+    adapted = add_adapter(
+        model,
+        "lora",
+        rank=4,
+        alpha=8.0,
+        dropout=0.0,
+        target_modules=["q_proj", "v_proj", "fc1"],
+        token_rows=[400, 401],
+        seed=0,
     )
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
@@ -51,3 +58,34 @@ def test_a_missing_adapter_is_named(run_script):
     done = run_script("merge_lora", "--model_dir", "outputs/base_model", check=False)
     assert done.returncode == 1
     assert "error: outputs/finetune_whisper: no adapter_config.json" in done.stderr
+
+
+def test_domains_come_with_the_adapter_and_the_model_says_so_and_is_not_converted(tiny_recipe, run_script):
+    import json
+
+    import convert_to_faster
+    from asr.errors import UserError
+    from asr.model import load_whisper
+
+    flags = ["--domain.mode", "token", "--steps", "3", "--adapter.target_modules", "q_proj"]
+    run_script("finetune_whisper", "--model_dir", "outputs/base_model", *flags)
+    run_script("merge_lora", "--base_model=outputs/base_model")
+    folder = tiny_recipe / "outputs/merge_lora"
+    tokens = ["<|domain:domain|>", "<|domain:general|>"]
+    assert json.loads((folder / "lineage.json").read_text())["new_tokens"] == tokens
+    merged, tokenizer, _ = load_whisper(folder)
+    assert merged.config.vocab_size == len(tokenizer) == 51867
+    assert tokenizer.convert_tokens_to_ids(tokens) == [51865, 51866]
+    with pytest.raises(UserError, match=r"<\|domain:general\|> are new; .*train with domain\.mode: prompt"):
+        convert_to_faster.check(folder)
+
+
+def test_an_adapter_is_not_merged_into_another_model(tiny_recipe, adapter, run_script):
+    from asr.base import describe_base, write_base
+    from asr.model import load_without_weights
+
+    base = tiny_recipe / "outputs/base_model"
+    write_base(adapter, describe_base(base, load_without_weights(base)[0], []) | {"weights": "another"})
+    done = run_script("merge_lora", "--model_dir", "outputs/base_model", check=False)
+    assert done.returncode == 1 and "an adapter for another base: weights another, but" in done.stderr
+    assert not (tiny_recipe / "outputs/merge_lora").exists()

@@ -106,6 +106,8 @@ def test_a_good_row_becomes_flac_with_clean_text(tmp_path, model_dir):
         "seconds": 1.0,
         "segments": [],
         "origin": "",
+        "task": "transcribe",
+        "labelled_by": "corpus",
     }
     assert len(waveform) == 16_000
     assert json.loads((out / "stats.json").read_text())["a"]["train"] == {

@@ -6,6 +6,8 @@
     <path>/train/a.wav, <path>/train/berg/b.wav, …
     <path>/validation/metadata.jsonl   {"file_name": "c.wav", "transcription": "Nein"}
 
+With `text_column: ""` there is no metadata: each recording is a row without a transcript, for the stage pseudo_label.
+
 `file_name` is seen from the metadata's folder. A recording there or further below that the metadata does not name is
 rejected ("no_text"), except below a folder with metadata of its own. metadata.parquet is for corpus: hugging_face.
 """
@@ -50,7 +52,7 @@ def read(
     rows, unnamed = 0, {}
     for _, name, table in order:
         left = set(reader.recordings(name))
-        for _, entry in reader.entries(table):
+        for _, entry in reader.entries(table) if table else ():
             rows += 1
             if file := reader.file(name, entry):
                 left.discard(reader.id(file))
@@ -69,11 +71,13 @@ class _Reader(NamedTuple):
     text_column: str
     speaker_column: str
 
-    def table(self, name: str) -> Path:
-        """A folder's metadata."""
+    def table(self, name: str) -> Path | None:
+        """A folder's metadata; None where none is asked for."""
         folder = exists(self.path / name, "correct the source's splits, which name a folder each, seen from its path")
         if os.path.normpath(name) != "." and inside(self.path, name) is None:
             raise UserError(f"{folder}: outside of {self.path}; let path be a folder above all of the splits")
+        if not self.text_column:
+            return None
         found = [folder / table for table in TABLES if (folder / table).is_file()]
         if len(found) != 1:
             raise UserError(
@@ -107,13 +111,16 @@ class _Reader(NamedTuple):
             if not file.endswith(TABLES) and others.isdisjoint(PurePosixPath(file).parents):
                 yield self.id(self._seen_from(name, file))
 
-    def items(self, split: str, name: str, table: Path, unnamed: list[str]) -> Iterator[Utterance | Rejected]:
-        for where, entry in self.entries(table):
+    def items(self, split: str, name: str, table: Path | None, unnamed: list[str]) -> Iterator[Utterance | Rejected]:
+        for where, entry in self.entries(table) if table else ():
             yield self._item(split, name, where, entry)
         for name in unnamed:
-            file = Path(os.path.abspath(self.path), name)
+            file, id = Path(os.path.abspath(self.path), name), f"{self.source}/{name}"
+            if table is None:
+                yield Utterance(id, Recording(file), "", self.language, "", self.source, self.domain, split)
+                continue
             detail = f"{table}: does not name {file}"
-            yield Rejected(f"{self.source}/{name}", self.source, split, "", "no_text", detail, Recording(file))
+            yield Rejected(id, self.source, split, "", "no_text", detail, Recording(file))
 
     def _item(self, split: str, name: str, where: str, entry: dict | str) -> Utterance | Rejected:
         file, speaker = self.file(name, entry), ""

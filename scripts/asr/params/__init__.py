@@ -5,7 +5,7 @@ what takes two, there.
 """
 
 from asr.params.corpora import CORPORA
-from asr.params.data import BaseModel, ExtractFeatures, PrepareAudio, SampleSpeech
+from asr.params.data import BaseModel, ExtractFeatures, PrepareAudio, PseudoLabel, SampleSpeech
 from asr.params.exports import ConvertToFaster, Evaluation, Gate, MergeLora
 from asr.params.section import Group, Section
 from asr.params.training import FinetuneWhisper, TrainGermanModel, TrainingSection
@@ -21,6 +21,7 @@ __all__ = [
     "Group",
     "MergeLora",
     "PrepareAudio",
+    "PseudoLabel",
     "SampleSpeech",
     "Section",
     "TrainGermanModel",

@@ -43,9 +43,10 @@ class Source(Group):
     max_seconds: PositiveFloat = Field(
         default=30.0, description="longer recordings are rejected, those with segments are cut; over 30 only in test"
     )
-    empty_text: Literal["reject", "no_speech"] = Field(
+    empty_text: Literal["reject", "no_speech", "unlabelled"] = Field(
         default="reject",
-        description="what a row without a sentence is: an error, or a recording in which nobody speaks",
+        description="what a row without a sentence is: an error, a recording in which nobody speaks, or one for the stage "
+        "pseudo_label",
     )
     licence: str = Field(default="", description="for the card of the data")
 
@@ -139,7 +140,7 @@ class WhisperFinetuneSource(Source):
     corpus: Literal["whisper_finetune"] = Field(description="the reader, a module of asr/corpora/")
     path: Path = Field(description="the folder that holds the lists; recordings outside of it are rejected")
     splits: Splits = Field(description=f"{SPLITS_ARE} list, seen from path")
-    empty_text: Literal["reject", "no_speech"] = Field(
+    empty_text: Literal["reject", "no_speech", "unlabelled"] = Field(
         default="no_speech", description="what a row with an empty sentence and no sentences is"
     )
 
@@ -182,8 +183,16 @@ class AudiofolderSource(Source):
     corpus: Literal["audiofolder"] = Field(description="the reader, a module of asr/corpora/")
     path: Path = Field(description="the data set's folder")
     splits: Splits = Field(description=f"{SPLITS_ARE} folder (train, validation, data/train, or . for the path itself)")
-    text_column: str = Field(default="transcription", description="column of the transcript")
+    text_column: str = Field(
+        default="transcription", description="column of the transcript; empty: all recordings, without metadata"
+    )
     speaker_column: str = Field(default="", description="column of the speaker; empty: not told")
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        if not self.text_column and self.empty_text == "reject":
+            raise ValueError('empty_text: reject with text_column: "" leaves nothing; give unlabelled, or no_speech')
+        return self
 
 
 class SubtitlesSource(Source):

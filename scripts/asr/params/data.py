@@ -152,6 +152,29 @@ class PrepareAudio(Section):
         return self
 
 
+class PseudoLabel(Section):
+    """Recordings without a transcript, transcribed by a teacher for others to learn from."""
+
+    output_dir: Path = Field(
+        description="folder to write, in prepare_audio's form: <split>/*.arrow, rejected.jsonl, stats.json"
+    )
+    audio_dir: Path = Field(description="prepare_audio's folder; sources with empty_text: unlabelled are transcribed")
+    model_dir: Path = Field(description="the base model's folder; its tokenizer.json counts a transcript's tokens")
+    teacher: Path = Field(description="the model that transcribes, in CTranslate2's form")
+    second: Path | None = Field(
+        default=None, description="another that must agree; none: the teacher's own greedy decoding"
+    )
+    max_disagreement: Share = Field(
+        description="a transcript is rejected if the second differs in a larger share of the words (Chinese, Japanese, …: "
+        "characters)"
+    )
+    beam_size: PositiveInt = Field(default=5, description="the teacher's beam; faster-whisper's own default is 5")
+    batch: PositiveInt = Field(default=16, description="clips that greedy decoding takes at once")
+    text: dict[Language, Text] = Field(default_factory=dict, description="how transcripts are cleaned, by language")
+    max_tokens: PositiveInt = Field(default=440, description="transcripts of more text tokens are rejected", le=440)
+    shard_megabytes: PositiveInt = Field(default=500, description="size of an Arrow shard")
+
+
 class ExtractFeatures(Section):
     """Utterances to one memory-mapped log-mel cache."""
 
