@@ -199,3 +199,185 @@ def test_without_ffmpeg_the_line_says_what_to_install(corpora):
     assert done.stderr.splitlines() == [
         "error: ffmpeg and ffprobe not found, which the reference starts; install the package ffmpeg"
     ]
+
+
+def written(path: Path, model_dir: Path) -> Path:
+    """Outputs of a recipe whose train and test splits hold the same three clips of noise, in `general` and `noise`."""
+    import io
+
+    from datasets.arrow_writer import ArrowWriter
+
+    from asr.features import frames_of, write_features
+    from asr.utterance import Utterance, columns
+
+    rng = np.random.default_rng(0)
+    for split in ("train", "test"):
+        (path / "prepare_audio" / split).mkdir(parents=True)
+        rows = []
+        for number in range(3):
+            source, text = ("noise", "") if number == 2 else ("general", "Grün ist es.")
+            soundfile.write(file := io.BytesIO(), rng.uniform(-0.1, 0.1, 16_000), 16_000, format="FLAC")
+            said = Utterance(f"{source}/{number}", file.getvalue(), text, "de", "", source, "", split, 1.0)
+            rows.append(said.row())
+        with ArrowWriter(str(path / "prepare_audio" / split / "00000.arrow"), features=columns()) as writer:
+            for row in rows:
+                writer.write(row)
+            writer.finalize()
+        if split == "train":
+            noise = [rng.uniform(-6, 1, (frames_of(16_000), 80)).astype(np.float32) for _ in rows]
+            write_features(path / "extract_features" / split, 80, sum(map(len, noise)), zip(rows, noise, strict=True))
+    (path / "base_model").symlink_to(model_dir)
+    return path
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory) -> Path:
+    """A model of width 16 and what the stages before a training make."""
+    sys.path[:0] = [str(REPOSITORY / "scripts")]
+    from transformers import WhisperFeatureExtractor
+
+    from asr.model import save_whisper
+    from asr.new_model import new_whisper
+    from asr.vocabulary import whisper_tokenizer
+
+    folder = tmp_path_factory.mktemp("recipe")
+    model = new_whisper(80, 16, 2, 1, 1, seed=0)
+    save_whisper(folder / "model", model, whisper_tokenizer(80), WhisperFeatureExtractor(feature_size=80))
+    return written(folder / "outputs", folder / "model")
+
+
+def test_both_ways_to_a_wer_end_when_it_is_reached_or_given_up(outputs, tmp_path, capsys):
+    module = benchmark("time_to_wer")
+    first = module.ours(outputs, target=0.0, every=1, steps=2, most=float("inf"))
+    assert (first.steps, first.seconds > 0, first.wer > 0) == (2, True, True)
+    module.map_train(outputs, tmp_path / "map.arrow")
+    arguments = outputs, tmp_path / "map.arrow"
+    reached = module.theirs(module.FROM_BASE, *arguments, target=99.0, every=1, steps=2, most=float("inf"))
+    given_up = module.theirs(module.FROM_RANDOM, *arguments, target=0.0, every=5, steps=4, most=0.0)
+    assert (reached.steps, given_up.steps) == (1, 1)
+    assert module.line(first, first, 99.0).count("times") == 0
+    assert " times" in module.line(reached, first, 99.0) and "more than" not in module.line(reached, first, 99.0)
+    assert "more than" in module.line(given_up, first, 0.0)
+    assert capsys.readouterr().out.count("WER") == 4  # one line an evaluation
+
+
+def test_a_rate_that_is_measured_in_training_is_the_evaluations(outputs):
+    """The clips that it decodes while it trains, and how, are those of the evaluation's own engine."""
+    from held_out import HeldOut
+
+    from asr.audio import decode
+    from asr.labels import Labeler
+    from asr.model import load_whisper
+    from asr.scoring import score
+    from asr.transcription import Transformers
+    from asr.utterance import load_split
+
+    model, tokenizer, _ = load_whisper(outputs / "base_model", dtype="float32")
+    rows = [row for row in load_split(outputs / "prepare_audio", "test") if row["source"] == "general"]
+    engine = Transformers(outputs / "base_model", batch=16)
+    said = dict(engine([decode(row["audio"]) for row in rows], "de"))
+    expected = score([row["text"] for row in rows], [said[i] for i in range(len(rows))])["wer"]
+    held_out = HeldOut(outputs / "prepare_audio", outputs / "base_model", "general", Labeler(tokenizer))
+    assert held_out.wer(model) == expected
+    assert model.training
+
+
+def test_the_guides_way_is_taught_one_start_token_and_pads_to_30_seconds(outputs, tmp_path):
+    from guides import GuidesCollator, map_features
+
+    from asr.labels import IGNORED, Labeler
+    from asr.model import load_without_weights
+    from asr.utterance import load_split
+
+    config, tokenizer, extractor = load_without_weights(outputs / "base_model")
+    split = load_split(outputs / "prepare_audio", "train").select([0, 2])  # "Grün ist es." and nothing
+    dataset = map_features(split, tokenizer, extractor, tmp_path / "map.arrow")
+    batch = GuidesCollator(tokenizer, extractor, config.decoder_start_token_id)([dataset[0], dataset[1]])
+    assert batch["input_features"].shape == (2, 80, 3000)
+    labels = batch["labels"].tolist()
+    assert labels[0][0] == Labeler(tokenizer).language("de")
+    assert Labeler(tokenizer).decode(labels[0]) == "Grün ist es."
+    assert IGNORED in labels[1] and labels[1][labels[1].index(IGNORED) - 1] == tokenizer.eos_token_id
+
+
+@pytest.mark.parametrize("training", ["full", "lora"])
+def test_operations_and_parameters_are_those_that_pytorch_counts(training):
+    import torch
+    from reckoning import RANK, flops, parameters
+    from synthetic import Setting
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from asr.adapter import add_lora
+    from asr.new_model import new_whisper
+
+    shape = Setting(32, 2, 3, 2, 1.0, 1.0, 1.0)
+    model = new_whisper(80, 32, 2, 3, 2, seed=0).train()
+    model.set_attn_implementation("eager")  # whose products are counted one by one
+    if training == "lora":
+        targets = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
+        model = add_lora(model, rank=RANK, alpha=1, dropout=0.0, target_modules=targets, token_rows=[], seed=0)
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == parameters(shape, training) - (
+        0 if training == "lora" else 1500 * 32  # the encoder's positions are not trained
+    )
+    with FlopCounterMode(display=False) as counter:
+        model(input_features=torch.zeros(1, 80, 3000), labels=torch.ones(1, 17, dtype=torch.int64)).loss.backward()
+    assert counter.get_total_flops() == flops(shape, 3000, decoded=17, projected=17, training=training)
+
+
+def test_a_layer_keeps_what_is_reckoned():
+    import torch
+    from reckoning import LAYER_BYTES
+
+    from asr.new_model import new_whisper
+
+    layer = new_whisper(80, 128, 2, 1, 1, seed=0).train().model.encoder.layers[0]
+    kept = {}
+
+    def keep(tensor):
+        if 1500 in tensor.shape:  # not weights
+            kept[tensor.untyped_storage().data_ptr()] = (tensor.untyped_storage().nbytes(), tensor)
+        return tensor
+
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+        layer(torch.zeros(1, 1500, 128, requires_grad=True), None)
+    assert sum(size for size, _ in kept.values()) / (1500 * 128) == pytest.approx(LAYER_BYTES, rel=0.05)
+
+
+def test_the_largest_batch_is_the_last_that_fits():
+    from reckoning import largest_batch, memory
+    from synthetic import SETTINGS
+
+    for training in ("full", "lora"):
+        most = largest_batch(SETTINGS["turbo"], training, tokens=200, limit=16e9)
+        sizes = [sum(memory(SETTINGS["turbo"], training, batch, 200).values()) for batch in (most, most + 1)]
+        assert sizes[0] <= 16e9 < sizes[1]
+        assert largest_batch(SETTINGS["turbo"], training, tokens=200, limit=1e9) == 0
+
+
+@pytest.mark.parametrize("number, training", enumerate(["full", "lora", "full"]))
+def test_a_gpus_benchmark_runs_on_a_cpu(number, training):
+    module = benchmark("gpu_training")
+    module.WARM_UP = 1
+    side = list(module.SIDES)[number]
+    found = module.measure(module.Plan(side, training, "cpu", "sample", batch=1, steps=1, loader_workers=0))
+    assert min(found.seconds, found.speech, found.flops, found.waited, found.gigabytes) > 0
+    assert found.waited < found.seconds
+    assert found.speech < 30 * module.SIDES[side][2]
+    lines = module.table({module.REFERENCE: found}, teraflops=1.0).splitlines()
+    assert lines[1].split()[-4] == "1.00" and f"{found.flops / found.seconds / 1e12:.1%}" in lines[1]
+
+
+def test_a_card_is_known_by_its_name_or_its_peak_is_asked_for():
+    module = benchmark("gpu_training")
+    assert module.peak("NVIDIA H100 80GB HBM3", None) == 989.4
+    assert module.peak("NVIDIA H100 PCIe", None) == 756.0
+    assert module.peak("NVIDIA GeForce RTX 4090", None) == 165.2
+    assert module.peak("NVIDIA A100-SXM4-80GB", 300.0) == 300.0
+    with pytest.raises(SystemExit, match="--peak-tflops"):
+        module.peak("NVIDIA T4", None)
+
+
+def test_without_a_gpu_one_line_says_how_to_try_it():
+    done = subprocess.run([sys.executable, BENCHMARKS / "gpu_training.py"], capture_output=True, text=True)
+    assert done.returncode == 1 and not done.stdout
+    assert len(done.stderr.splitlines()) == 1 and "--device cpu" in done.stderr
