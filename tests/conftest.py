@@ -72,7 +72,8 @@ def make_clone():
             shutil.copytree(
                 REPOSITORY / name, clone / name, ignore=shutil.ignore_patterns("__pycache__", "outputs", "runs", "data")
             )
-        (clone / "recipes/common_voice_de/data").mkdir()
+        for data in (REPOSITORY / "recipes").glob("*/data"):
+            (clone / "recipes" / data.parent.name / "data").mkdir()
         (clone / ".dvc").mkdir()
         shutil.copy(REPOSITORY / ".dvc/config", clone / ".dvc")
         subprocess.run(["git", "init", "--quiet"], cwd=clone, check=True)

@@ -19,6 +19,7 @@ SAMPLE = [
     "convert_to_faster",
     "evaluation",
 ]
+ADAPTED = [stage for stage in SAMPLE if stage not in ("sample_speech", "train_german_model")]
 REAL = [stage for stage in SAMPLE if stage not in ("sample_speech", "finetune_whisper", "merge_lora")]
 
 
@@ -34,7 +35,9 @@ def planned(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("recipe", "stages"), [(".", SAMPLE), ("recipes/german", REAL), ("recipes/common_voice_de", REAL)]
+    ("recipe", "stages"),
+    [(".", SAMPLE), ("recipes/chinese", ADAPTED)]
+    + [(f"recipes/{name}", REAL) for name in ("common_voice_de", "german", "korean_dyslexic", "russian")],
 )
 def test_a_fresh_clone_plans_every_stage_once(repository, recipe, stages):
     assert sorted(planned(repository / recipe)) == sorted(stages)

@@ -39,7 +39,7 @@ EVERYTHING_DRAWN = [
 ]
 
 
-@pytest.mark.parametrize("method", [EVERYTHING_DRAWN, ADALORA], ids=["lora, everything drawn", "adalora"])
+@pytest.mark.parametrize("method", [EVERYTHING_DRAWN, pytest.param(ADALORA, marks=pytest.mark.slow)])
 def test_one_device_and_two_are_one_experiment(tiny_recipe, run_script, run_processes, method):
     one = run_script("finetune_whisper", *MODEL, *method, "--output_dir", "outputs/one").stdout
     two = run_processes(2, "finetune_whisper", *MODEL, *method, "--output_dir", "outputs/two")

@@ -25,6 +25,7 @@ def test_the_largest_that_fits_is_found_in_few_tries_and_no_size_is_tried_twice(
 ONE = ["--global_batch", "1", "--windows.full_batch", "1", "--windows.packed_batch", "1"]
 
 
+@pytest.mark.slow
 def test_what_fits_and_what_does_not_is_tried_for_real(run_script, monkeypatch):
     said = run_script("probe", *ONE).stdout
     took, answer = re.search(r" 1 windows  ([\d.]+) GB\n(.*)\n", said).groups()

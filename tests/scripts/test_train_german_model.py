@@ -62,6 +62,7 @@ runpy.run_path({str(SCRIPTS / "train_german_model.py")!r}, run_name="__main__")
 """
 
 
+@pytest.mark.slow
 def test_a_model_that_is_spread_over_devices_learns_the_same_and_is_delivered_whole(tiny_recipe, run_script):
     flags = ["--guided_attention_weight", "0", "--output_dir"]
     run_script("train_german_model", *flags, "outputs/one")
