@@ -80,5 +80,6 @@ class Until(TrainerCallback):
         if self.steps % self._every == 0 or given_up or self.steps == state.max_steps:
             self.wer = self._held_out.wer(model)
             print(f"  {self._name}: step {self.steps}, {self.seconds:.0f} s, WER {self.wer:.4f}", flush=True)
-            control.should_training_stop = self.wer <= self._target or given_up
+            if self.wer <= self._target or given_up:
+                control.should_training_stop = True
         self._mark = time.process_time()

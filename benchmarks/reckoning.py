@@ -18,7 +18,8 @@ from synthetic import Setting
 from asr.whisper_shape import MAX_TOKENS, VOCABULARY_SIZES, WINDOW_FRAMES
 
 Training = Literal["full", "lora"]
-RANK = 32  # of the adapter on the six matrices of each attention and MLP
+RANK = 32  # of the adapter
+ADAPTED = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]  # all matrices of every attention and MLP
 LAYER_BYTES = 42  # a position and unit of width that an encoder layer keeps for its backward pass, as autograd saves it
 CUDA = 1e9  # CUDA's context, cuBLAS's and cuDNN's workspaces, fragments
 

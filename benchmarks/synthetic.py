@@ -24,6 +24,7 @@ from asr.labels import Labeler
 from asr.loss import training_loss
 from asr.model import allow_short_context
 from asr.new_model import new_whisper
+from asr.params.windows import Windows
 from asr.params_file import read_params
 from asr.plan import plan_steps
 from asr.sampled_vocabulary import SampledVocabulary
@@ -34,6 +35,8 @@ from asr.whisper_shape import SAMPLE_RATE, WINDOW_SECONDS
 from asr.windows import Shapes, Source, Window
 
 SAMPLE = read_params(Path(__file__).resolve().parents[1] / "params.yaml")
+SAMPLE_WINDOWS = SAMPLE.train_german_model.windows
+PRETRAINED_WINDOWS = Windows(kind="short")  # the defaults, which recipes for pretrained weights keep
 MELS = 80
 WORDS = ("und", "die", "der", "das", "nicht", "ist", "ein", "mit")  # one token each
 RATE_SPREAD = 0.18  # of how fast people speak: standard deviation / mean, as in the sample
@@ -118,20 +121,12 @@ def batches(
 
 
 def planned_steps(
-    sources: list[Source], full_share: float, packed_share: float, size: int, full_size: int | None = None
+    sources: list[Source], full_share: float, packed_share: float, size: int, others: Windows = SAMPLE_WINDOWS
 ) -> Iterator[list[Window]]:
-    """The plan of such steps, its packed windows up to 30 s long; all else as the sample has it.
-
-    full_size: windows of a full step, where that is another number.
-    """
+    """The plan of such steps, its packed windows up to 30 s long; all else is that of `others`."""
     chosen = {"full_share": full_share, "packed_share": packed_share, "full_from": 0.0}
-    chosen |= {
-        "full_batch": full_size or size,
-        "packed_batch": size,
-        "packed_seconds": (WINDOW_SECONDS, WINDOW_SECONDS),
-    }
-    values = SAMPLE.train_german_model.windows.model_dump(exclude={"kind"}) | chosen
-    return plan_steps(sources, Shapes(**values), steps=10**6, batch=size, seed=0)
+    chosen |= {"full_batch": size, "packed_batch": size, "packed_seconds": (WINDOW_SECONDS, WINDOW_SECONDS)}
+    return plan_steps(sources, Shapes(**others.model_dump(exclude={"kind"}) | chosen), steps=10**6, batch=size, seed=0)
 
 
 def seconds_of(windows: list[Window], lengths: list[float]) -> float:

@@ -25,6 +25,8 @@ from asr.labels import Labeler
 from asr.trainer import WhisperTrainer
 from asr.windows import RankBatches, Window
 
+NON_FINITE = 10  # steps in a row after which ours gives up
+
 
 def training_arguments(folder: Path, steps: int, batch: int, **chosen) -> Seq2SeqTrainingArguments:
     """What both trainers are given; `batch` windows a step."""
@@ -52,6 +54,7 @@ def our_trainer(
     trainer = WhisperTrainer(
         batches=RankBatches(lambda: iter(plan), len(plan), accumulation=1, rank=0, world=1),
         labeler=labeler,
+        max_non_finite=NON_FINITE,
         model=model,
         args=copy.copy(arguments),
         train_dataset=dataset,

@@ -4,7 +4,8 @@ Guides pad each utterance to a window of 30 s, have `datasets.map` make features
 and Whisper's own loss (benchmarks/guides.py). Ours packs several utterances into a window, or cuts the windows of a step
 to its longest. Both sides go through their own trainer, from the loader to the optimiser: whisper-tiny's shape, random
 weights, float32, the same clips, AdamW, clipping and number of threads. A step has as many windows of 30 s on either side;
-one of short contexts has four times as many, which are fewer seconds of context. Memory is what weights, gradients,
+one of short contexts has four times as many, which are fewer seconds of context. Gaps between packed utterances and all
+else of the windows are what recipes for pretrained weights have (`PRETRAINED_WINDOWS` in benchmarks/synthetic.py). Memory is what weights, gradients,
 optimiser and activations take together at their most, measured in further processes.
 
     python benchmarks/training.py
@@ -74,7 +75,7 @@ def _guides(place: Path, setting: str, batch: int, steps: int) -> Iterator[Job]:
 def _ours(place: Path, setting: str, batch: int, steps: int, shares: tuple[float, float]) -> Iterator[Job]:
     from itertools import islice
 
-    from synthetic import cross_entropy, labeler, planned_steps, seconds_of, whisper
+    from synthetic import PRETRAINED_WINDOWS, cross_entropy, labeler, planned_steps, seconds_of, whisper
     from trainers import our_trainer
 
     from asr.batches import WindowDataset
@@ -86,7 +87,7 @@ def _ours(place: Path, setting: str, batch: int, steps: int, shares: tuple[float
     # As much of each corpus as it has.
     names = cache.utterances["source"][:]
     sources = sources_of(cache, {name: float(names.count(name)) for name in sorted(set(names))}, labeler())
-    steps_without_end = planned_steps(sources, *shares, batch)
+    steps_without_end = planned_steps(sources, *shares, batch, PRETRAINED_WINDOWS)
     model = whisper(setting)
     plan = list(islice(steps_without_end, steps))
     trainer = our_trainer(model, labeler(), WindowDataset(cache, labeler()), plan, _arguments(place, steps, batch))
