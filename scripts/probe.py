@@ -76,6 +76,7 @@ def _try(windows: int, limit: float) -> int | None:
 def trial(params: TrainingSection) -> None:
     """One try, in this process: prints the bytes that it took, or null."""
     from asr.adapted import adapt
+    from asr.domain_tokens import add_domain_tokens, domains_of
     from asr.features import open_features
     from asr.model import allow_short_context, load_whisper
     from asr.probe import trial
@@ -88,12 +89,15 @@ def trial(params: TrainingSection) -> None:
     model, tokenizer, _ = load_whisper(params.model_dir, dtype="float32", **held)
     keep_as_loaded(model)
     allow_short_context(model)
+    told = params.domain.mode == "token"
+    cache = open_features(params.features_dir, "train", model.config.num_mel_bins)
     if adapts:
-        cache = open_features(params.features_dir, "train", model.config.num_mel_bins)
         chosen = params.adapter.model_dump()
-        model, *_ = adapt(model, tokenizer, cache, params.sources, chosen, False, params.steps, params.seed)
+        model, *_ = adapt(model, tokenizer, cache, params.sources, chosen, told, params.steps, params.seed)
     else:
-        train_part(model, **params.trainable.model_dump())
+        domains = domains_of(cache.utterances, params.sources) if told else []
+        rows = list(add_domain_tokens(model, tokenizer, domains).values())
+        train_part(model, **params.trainable.model_dump(), token_rows=rows)
     settings = TrainingSettings.of(params.model_dump())
     processes = int(os.environ.get("GPUS") or 1) * int(os.environ.get("NNODES") or 1)
     try:

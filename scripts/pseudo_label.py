@@ -117,9 +117,12 @@ class Teachers:
 
     def hear(self, utterances: list[Utterance]) -> list[tuple[str, str]]:
         """Both transcripts of each; what a run before has heard is not heard again."""
+        from asr.duplicates import digest_of
+
         if not utterances:
             return []
-        file = self._heard_dir / f"{fingerprint(self._key, [utterance.id for utterance in utterances])}.json"
+        sounds = [(utterance.id, utterance.language, digest_of(utterance.audio).hex()) for utterance in utterances]
+        file = self._heard_dir / f"{fingerprint(self._key, sounds)}.json"
         if not file.is_file():
             texts = [self._by(way, utterances) for way in self._ways]
             partial = file.with_suffix(".partial")

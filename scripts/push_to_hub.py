@@ -23,7 +23,7 @@ def main(params: Params) -> None:
         print("This is the card. To push the model with it: HUB_MODEL_ID=owner/name and HF_TOKEN in .env")
         return
     public = os.environ.get("HUB_PUBLIC") == "1"
-    print(f"{push(name, model_dir, card, public)}: {'public' if public else 'private'}")
+    print(f"{push(name, model_dir, card, public)}: {'as public as it was made' if public else 'private'}")
 
 
 def card_of(params: Params, name: str) -> str:
@@ -76,6 +76,10 @@ def push(name: str, model_dir: Path, card: str, public: bool) -> str:
     api = HfApi()
     try:
         repository = api.create_repo(name, private=not public, exist_ok=True)
+        if not public and not api.model_info(repository.repo_id).private:  # it was there before
+            raise UserError(
+                f"HUB_MODEL_ID: {name} is public already; set HUB_PUBLIC=1 if that is meant, or give another name"
+            )
         api.upload_folder(repo_id=repository.repo_id, folder_path=model_dir, commit_message="Model")
         api.upload_file(
             path_or_fileobj=card.encode(), path_in_repo="README.md", repo_id=repository.repo_id, commit_message="Card"

@@ -59,31 +59,36 @@ class WindowDataset(Dataset):
             "ids": [self._cache.row(part.utterance)["id"] for part in window.parts],
         }
 
+    def spoken(self, window: Window) -> tuple[list[Segment], float | None]:
+        """What is said in a window, timed from its start, and when a segment begins that its end cuts off."""
+        spoken = [s for part in window.parts for s in _segments(self._cache.row(part.utterance), part)]
+        if window.cut_off is None:
+            return spoken, None
+        going_on = _segments(self._cache.row(window.cut_off.utterance), window.cut_off)
+        end = window.frames * FRAME_SECONDS
+        spoken += [segment for segment in going_on if segment.end <= end]
+        return spoken, next((s.start for s in going_on if s.start < end < s.end), None)
+
     def sequence(self, window: Window) -> LabelSequence:
         """What the decoder is taught of a window."""
-        rows = [self._cache.row(part.utterance) for part in window.parts]
-        spoken = [s for row, part in zip(rows, window.parts, strict=True) for s in _segments(row, part)]
-        cut_off = None
-        if window.cut_off is not None:
-            going_on = _segments(self._cache.row(window.cut_off.utterance), window.cut_off)
-            end = window.frames * FRAME_SECONDS
-            spoken += [segment for segment in going_on if segment.end <= end]
-            cut_off = next((s.start for s in going_on if s.start < end < s.end), None)
+        spoken, cut_off = self.spoken(window)
+        told_as = window.parts[0].utterance if window.parts else window.told_as
+        told = None if told_as is None else self._cache.row(told_as)
         return self._labeler.encode(
             spoken,
-            rows[0]["language"] if rows else "",
+            told["language"] if told else "",
             timestamps=window.timestamps,
-            task=rows[0]["task"] if rows else "transcribe",
-            prompt=self._prompt(window, rows, spoken),
+            task=told["task"] if told else "transcribe",
+            prompt=self._prompt(window, told, spoken),
             cut_off=cut_off,
         )
 
-    def _prompt(self, window: Window, rows: list[dict], spoken: list[Segment]):
-        if self._prompts is None or window.seed is None or not rows:
+    def _prompt(self, window: Window, told: dict | None, spoken: list[Segment]):
+        if self._prompts is None or window.seed is None or told is None:
             return NO_PROMPT
         text = " ".join(segment.text for segment in spoken)
         previous = [self._cache.row(row)["text"] for row in window.previous]
-        return self._prompts.of(rows[0]["domain"], text, previous, np.random.default_rng([window.seed, 0]))
+        return self._prompts.of(told["domain"], text, previous, np.random.default_rng([window.seed, 0]))
 
     def _heard(self, window: Window) -> int:
         """Frames to the end of the last utterance."""

@@ -1,6 +1,6 @@
 """The last blocks of a Whisper as an adapter: trained themselves, delivered alone, put back into their base.
 
-<folder>/layers.safetensors      the trained weights by their names in the model, new tokens' rows as `new_rows`
+<folder>/layers.safetensors      the trained weights by their names in the model; of the embedding `rows` and their ids
 <folder>/layers.json             {"encoder_blocks": 4, "decoder_blocks": 4}
 """
 
@@ -17,7 +17,7 @@ from asr.errors import UserError
 from asr.trainable import trained_weights
 
 WEIGHTS, ABOUT = "layers.safetensors", "layers.json"
-NEW_ROWS = "new_rows"  # of the embedding, which is otherwise the base's
+ROWS, IDS = "rows", "row_ids"  # of the embedding, which is otherwise the base's
 EMBEDDING = "model.decoder.embed_tokens.weight"
 
 
@@ -25,8 +25,8 @@ def save_layers(model: WhisperForConditionalGeneration, folder: Path, encoder_bl
     """Write what was trained of `model`, and nothing else."""
     weights = {name: weight.detach().cpu().contiguous() for name, weight in trained_weights(model).items()}
     if EMBEDDING in weights:
-        rows = model.get_parameter(EMBEDDING).trained_rows
-        weights[NEW_ROWS] = weights.pop(EMBEDDING)[rows].contiguous()
+        ids = torch.tensor(model.get_parameter(EMBEDDING).trained_rows)
+        weights |= {ROWS: weights.pop(EMBEDDING)[ids].contiguous(), IDS: ids}
     save_file(weights, Path(folder) / WEIGHTS, metadata={"format": "pt"})
     about = {"encoder_blocks": encoder_blocks, "decoder_blocks": decoder_blocks}
     (Path(folder) / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
@@ -50,10 +50,12 @@ def put_back(
     Raises:
         UserError: a weight is not the model's, or has another shape, or some logit differs by more.
     """
-    weights = {name: weight.float() for name, weight in load_file(Path(folder) / WEIGHTS).items()}
-    if NEW_ROWS in weights:
-        rows = weights.pop(NEW_ROWS)
-        weights[EMBEDDING] = torch.cat([model.get_parameter(EMBEDDING)[: -len(rows)], rows])
+    weights = load_file(Path(folder) / WEIGHTS)
+    if IDS in weights:
+        ids, rows = weights.pop(IDS), weights.pop(ROWS)
+        weights[EMBEDDING] = model.get_parameter(EMBEDDING).clone()
+        weights[EMBEDDING][ids] = rows.float()
+    weights = {name: weight.float() for name, weight in weights.items()}
     own = dict(model.named_parameters())
     for name, weight in weights.items():
         if name not in own or own[name].shape != weight.shape:

@@ -1,7 +1,7 @@
 """What stands by a training and has a state of its own: kept in the checkpoints, judged with, delivered.
 
-The trainer calls each companion where `Trainer`'s callbacks do not come: before `trainer_state.json`, which is written
-last, makes a checkpoint whole.
+The trainer calls each companion where `Trainer`'s callbacks do not come: before the checkpoint is sealed
+(`checkpoints.py`).
 """
 
 from collections.abc import Iterator

@@ -2,7 +2,7 @@
 
     draws = Draws(source, shapes, rng, later)
     index = draws.take(draws.peek())
-    after = draws.peek(like=index, one_speaker=True)     # in its language, and of its speaker if there is one
+    after = draws.peek(like=index, one_speaker=True)     # of its language and domain, and of its speaker if there is one
 
 In: a `Source` and two random generators. What the second draws changes nothing of what the first does, so that an experiment
 without speed and previous texts is the same whether they exist or not.
@@ -21,7 +21,9 @@ class Draws:
 
     def __init__(self, source: Source, shapes: Shapes, rng: np.random.Generator, later: np.random.Generator):
         self.source, self._shapes, self._rng, self._later = source, shapes, rng, later
-        self._groups = len(set(source.languages)) > 1 or (shapes.one_speaker_share > 0 and any(source.speakers))
+        domains = source.domains or [""] * len(source.languages)
+        self._kinds = list(zip(source.languages, domains, strict=True))  # a window's utterances are of one kind
+        self._groups = len(set(self._kinds)) > 1 or (shapes.one_speaker_share > 0 and any(source.speakers))
         self._order: list[int] = []
         self._taken: set[int] = set()
 
@@ -39,12 +41,12 @@ class Draws:
                 self._alike.setdefault(key, []).append(index)
 
     def _keys(self, index: int) -> list[tuple[str, ...]]:
-        language = self.source.languages[index]
+        kind = self._kinds[index]
         speaker = self.source.speakers[index] if self.source.speakers else ""
-        return [(language, speaker), (language,)] if speaker else [(language,)]
+        return [(*kind, speaker), kind] if speaker else [kind]
 
     def peek(self, like: int | None = None, one_speaker: bool = False) -> int | None:
-        """The next utterance; `like` another: in its language, and if there is one by its speaker. None: there is none."""
+        """The next utterance; `like` another: of its language and domain, and if there is one by its speaker. None: there is none."""
         if (index := self._next_of(self._order)) is None:
             self._shuffle()
             index = self._order[-1]
@@ -72,7 +74,7 @@ class Draws:
         return Part(int(self.source.rows[index]), offset, float(self._speed[index]))
 
     def previous(self, index: int) -> tuple[int, ...]:
-        """Rows of what was said before an utterance: in its recording, else any of the source in its language."""
+        """Rows of what was said before an utterance: in its recording, else any of the source of its language and domain."""
         count, found = int(self._later.integers(1, MOST_PREVIOUS + 1)), []
         row, before = int(self.source.rows[index]), self.source.before
         while before is not None and len(found) < count and (row := int(before[row])) >= 0:
@@ -80,5 +82,5 @@ class Draws:
         if found:
             return tuple(found)
         drawn = self._later.integers(len(self.source.rows), size=count).tolist()
-        same = [i for i in drawn if i != index and self.source.languages[i] == self.source.languages[index]]
+        same = [i for i in drawn if i != index and self._kinds[i] == self._kinds[index]]
         return tuple(int(self.source.rows[i]) for i in same)

@@ -88,6 +88,9 @@ def _of_text(taught: list[int], labeler: Labeler, text: str) -> Iterator[str]:
         if taught != [labeler.no_speech, labeler.end]:
             yield "nobody speaks, but <|nospeech|> is not all that is taught"
         return
+    if len(taught) < 4:
+        yield f"{text[:80]!r} is said, but {[labeler.name(token) for token in taught if token >= 0]} is all that is taught"
+        return
     if not labeler.start < taught[0] < labeler.translate:
         yield f"the first label, {taught[0]}, is no language"
     if taught[1] not in (labeler.translate, labeler.transcribe):

@@ -17,7 +17,7 @@ from asr.features import FeatureCache
 from asr.label_laws import broken, broken_batch
 from asr.labels import IGNORED, Labeler, LabelSequence
 from asr.progress import progress
-from asr.whisper_shape import WINDOW_FRAMES
+from asr.whisper_shape import FRAME_SECONDS, WINDOW_FRAMES
 from asr.windows import Part, Window
 
 CONTROL, TIME, READ = "\x1b[36m", "\x1b[33m", "\x1b[2m"  # cyan, yellow, faint
@@ -69,14 +69,23 @@ def check_labels(
     walked = rows if most is not None else progress(rows, len(rows), "lint", "row")
     for id, problem in broken_rows(dataset, cache, labeler, walked):
         raise UserError(f"{place}: {id}: {problem}; correct the row, or reject it in prepare_audio")
-    try:
-        examples = [dataset[window] for window in first_step]
-    except ValueError as error:
-        raise UserError(f"{place}: the first step: {error}") from None
+    for window in first_step:
+        if problems := _broken_window(dataset, labeler, window):
+            ids = ", ".join(cache.row(part.utterance)["id"] for part in window.parts)
+            raise UserError(f"{place}: a window of the first step: {problems}; it holds {ids}")
+    examples = [dataset[window] for window in first_step]
     if problems := broken_batch(collate(examples), labeler):
         ids = ", ".join(id for example in examples for id in example["ids"])
         raise UserError(f"{place}: the first batch: {'; '.join(problems)}; it holds {ids}")
     return len(rows)
+
+
+def _broken_window(dataset: WindowDataset, labeler: Labeler, window: Window) -> str:
+    try:
+        text = " ".join(segment.text for segment in dataset.spoken(window)[0])
+        return "; ".join(broken(dataset.sequence(window), labeler, text.strip(), window.frames * FRAME_SECONDS))
+    except ValueError as error:
+        return str(error)
 
 
 def painted(sequence: LabelSequence, labeler: Labeler, color: bool) -> str:

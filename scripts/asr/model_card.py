@@ -11,7 +11,8 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from asr.gates import Metrics
 
-OPENAI = ("openai/", "apache-2.0")  # whose weights on the Hub, and their licence
+# Of the weights that OpenAI has on the Hub, by the beginning of their id; the first that fits.
+LICENCES = {"openai/whisper-large-v3-turbo": "mit", "openai/": "apache-2.0"}
 
 
 def model_card(
@@ -42,7 +43,7 @@ def model_card(
     head = ModelCardData(
         model_name=name.split("/")[-1],
         language=languages,
-        license=OPENAI[1] if base.startswith(OPENAI[0]) else "other",
+        license=_known_licence(base) or "other",
         base_model=base if "/" in base else None,
         library_name="transformers",
         pipeline_tag="automatic-speech-recognition",
@@ -67,8 +68,12 @@ def model_card(
 
 
 def _licence(base: str) -> str:
-    owner, licence = OPENAI
-    return f"That of {base}, {licence}." if base.startswith(owner) else f"That of what it was trained from, {base}."
+    licence = _known_licence(base)
+    return f"That of {base}, {licence}." if licence else f"That of what it was trained from, {base}."
+
+
+def _known_licence(base: str) -> str:
+    return next((licence for beginning, licence in LICENCES.items() if base.startswith(beginning)), "")
 
 
 def _comparison(metrics: Metrics, before: str, after: str) -> str:

@@ -27,6 +27,7 @@ class _Placed:
     end: int  # frames that are sound
     cut_off: Part | None = None
     previous: tuple[int, ...] = ()
+    told_as: int | None = None
 
 
 def plan_steps(sources: Sequence[Source], shapes: Shapes, steps: int, batch: int, seed: int) -> Iterator[list[Window]]:
@@ -57,7 +58,6 @@ class _Plan:
         if shapes.no_speech_share:
             self.draws.append(None)
             self.shares = np.append(self.shares * (1 - shapes.no_speech_share), shapes.no_speech_share)
-        self.frames = np.concatenate([source.frames for source in sources])
         self.short_steps: list[list[_Placed]] = []
         self.left: list[_Placed] = []
 
@@ -94,11 +94,15 @@ class _Plan:
             cut_off=place.cut_off if timestamps else None,  # without them nothing can be taught of it
             previous=place.previous,
             heard=place.end,
+            told_as=place.told_as,
         )
 
     def no_speech(self) -> _Placed:
-        """As long as some utterance, so that no length tells that nobody speaks."""
-        return _Placed((), int(self.later.choice(self.frames)))
+        """As long as some utterance and told the same, so that neither length nor prompt tells that nobody speaks."""
+        draws = self.draws[self.later.integers(len(self.draws) - 1)]
+        index = int(self.later.integers(len(draws.source.rows)))
+        row, frames = int(draws.source.rows[index]), int(draws.source.frames[index])
+        return _Placed((), frames, previous=self.previous(draws, index), told_as=row)
 
     def single(self, draws: Draws | None) -> _Placed:
         if draws is None:
@@ -165,9 +169,11 @@ def _by_length(
     pool = sorted(pool, key=lambda place: place.end)
     batches, left = [], []
     if shapes.step_seconds:
+        least = min(int(shapes.step_seconds / WINDOW_SECONDS), batch)  # what devices and accumulation divide
         while pool:
             longest = min(pool[-1].end * FRAME_SECONDS + shapes.jitter_seconds, WINDOW_SECONDS)
             size = min(batch, int(shapes.step_seconds / longest))
+            size -= size % least
             if size > len(pool):
                 left = pool
                 break

@@ -24,7 +24,7 @@ from asr.labels import Labeler
 from asr.loss import training_loss
 from asr.sampled_vocabulary import SampledVocabulary
 from asr.trainer import WhisperTrainer
-from asr.training import training_arguments
+from asr.training import companions_of, training_arguments
 from asr.training_settings import TrainingSettings
 from asr.whisper_shape import MAX_TOKENS, WINDOW_FRAMES, WINDOW_SECONDS
 
@@ -110,6 +110,7 @@ def _trainer(model, labeler: Labeler, settings: TrainingSettings, windows: int, 
         batches=[[0] * windows] * STEPS,
         labeler=labeler,
         max_non_finite=STEPS + 1,
+        companions=companions_of(model, settings),
         model=model,
         args=arguments,
         train_dataset=LongestWindow(model.config.num_mel_bins),

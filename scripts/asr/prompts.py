@@ -68,15 +68,19 @@ class Prompts:
             UserError: it has not, or the tokenizer lacks a domain's token.
         """
         settings = self._settings
-        words = sorted(settings.words, key=len, reverse=True)[: settings.most_words] if settings.words_share else []
-        listed = (", ".join(words),) if words else ()
         for domain, language in sorted(set(spoken)):
+            listed = self._longest_words(labeler, language) if settings.words_share else ()
             told = (self.domain_text(domain),) if settings.domain_mode == "prompt" else ()
             token = domain if settings.domain_mode == "token" else ""
             try:
                 labeler.prompt(Prompt(token, (*told, *listed)), language)
             except ValueError as error:
                 raise UserError(f"domain.texts or words, domain {domain!r}: {error}; shorten it") from None
+
+    def _longest_words(self, labeler: Labeler, language: str) -> tuple[str, ...]:
+        tokens = dict(zip(self._settings.words, labeler.count(self._settings.words, language), strict=True))
+        words = sorted(tokens, key=tokens.__getitem__, reverse=True)[: self._settings.most_words]
+        return (", ".join(words),)
 
     def _words(self, text: str, rng: np.random.Generator) -> str:
         """Those that are said, among others that are not: a list that is always right would be taken for the text."""

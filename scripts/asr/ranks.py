@@ -29,8 +29,9 @@ class RankAllocation(Companion):
 
     def on_optimizer_step(self, args, state, control, **kwargs):
         gradients = [p.grad for name, p in self._adapted.named_parameters() if "lora_" in name]
-        # A step that was skipped, for a gradient that is not finite, tells nothing about what is important.
-        if all(gradient is not None and gradient.isfinite().all() for gradient in gradients):
+        # A step that was skipped, whose gradients are not finite or were put to zero, tells nothing about what is important.
+        told = all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
+        if told and any(gradient.any() for gradient in gradients):
             self._adapted.base_model.update_and_allocate(state.global_step + 1)
 
     @contextmanager

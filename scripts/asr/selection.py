@@ -26,7 +26,7 @@ def sources_of(cache: FeatureCache, shares: dict[str, float], labeler: Labeler) 
         UserError: a source has no utterance, an utterance's language is not one of the model's, or its segments run
             backwards or past its end.
     """
-    names = ("id", "source", "language", "task", "speaker", "text", "segments", "frames", "seconds")
+    names = ("id", "source", "language", "task", "speaker", "domain", "text", "segments", "frames", "seconds")
     columns = {name: cache.utterances[name][:] for name in names}
     source, language = np.array(columns["source"]), np.array(columns["language"])
     frames = np.array(columns["frames"])
@@ -44,16 +44,15 @@ def sources_of(cache: FeatureCache, shares: dict[str, float], labeler: Labeler) 
         # The plan adds an utterance's two timestamps; every further segment has two of its own.
         tokens[rows] = [sum(next(counts) for _ in texts) + 2 * (len(texts) - 1) for texts in parts]
     before = _before(columns["id"])
-    speakers = np.array(columns["speaker"])
+    speakers, domains = np.array(columns["speaker"]), np.array(columns["domain"])
     result = []
     for name, share in shares.items():
         rows = np.flatnonzero(source == name)
         if not len(rows):
             there = ", ".join(sorted(set(columns["source"])))
             raise UserError(f"{cache.folder}: no utterance of source {name!r}; there are {there}")
-        result.append(
-            Source(share, rows, frames[rows], tokens[rows], language[rows].tolist(), speakers[rows].tolist(), before)
-        )
+        told = (column[rows].tolist() for column in (language, speakers, domains))
+        result.append(Source(share, rows, frames[rows], tokens[rows], *told, before))
     return result
 
 

@@ -49,7 +49,7 @@ class EarlyStopping(TrainerCallback):
 
 
 class EvaluationShare(TrainerCallback):
-    """Says at the end what share of the time the evaluations took, and what to do if that is much."""
+    """Says at the end what share of the time the evaluations took, and what to do if that is much: after the first one already."""
 
     def __init__(self, clock):
         self._clock, self._spent = clock, 0.0
@@ -58,13 +58,20 @@ class EvaluationShare(TrainerCallback):
         self._began, self._first = self._clock(), state.global_step
 
     def on_evaluate(self, args, state, control, metrics, **kwargs):
+        first = not self._spent
         self._spent += metrics["eval_runtime"]
+        if first and state.is_world_process_zero:
+            self._say("evaluations take", only_if_much=True)
 
     def on_train_end(self, args, state, control, **kwargs):
         if not state.is_world_process_zero or state.global_step == self._first:
             return
+        self._say("evaluations took")
+
+    def _say(self, what: str, only_if_much: bool = False) -> None:
         share = self._spent / max(self._clock() - self._began, 1e-9)
-        line = f"evaluations took {share:.0%} of the time"
+        line = f"{what} {share:.0%} of the time"
         if share > MOST:
             line += f", more than {MOST:.0%}: give fewer eval_utterances or larger eval_steps"
-        print(line, flush=True)
+        if share > MOST or not only_if_much:
+            print(line, flush=True)

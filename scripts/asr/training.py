@@ -85,7 +85,7 @@ def train(
             model,
             trainer.is_fsdp_enabled,
             settings.guided_attention_weight > 0,
-            keeps_state=bool(_companions(model, settings)),
+            keeps_state=bool(companions_of(model, settings)),
         )
         vocabulary = _vocabulary(train_cache, labeler, settings, whisper.config.vocab_size)
         weights = {name: getattr(settings, name) for name in ("ctc_weight", "guided_attention_weight")}
@@ -136,14 +136,15 @@ def _trainer(
         eval_dataset=EvaluationSet(dev_cache, labeler, eval_windows, prompts.for_evaluation()),
         data_collator=collate,
         rates=settings.learning_rates,
-        companions=_companions(model, settings),
+        companions=companions_of(model, settings),
         callbacks=[LogLines(), EventFiles(Path(arguments.output_dir)), *_observers(settings)],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
 
 
-def _companions(model, settings: TrainingSettings) -> list[Companion]:
+def companions_of(model, settings: TrainingSettings) -> list[Companion]:
+    """What goes into checkpoints beside the model: AdaLoRA's ranks, a running average."""
     ranks = [RankAllocation(model)] if is_adalora(model) else []
     return ranks + ([Average(model, settings.ema_decay)] if settings.ema_decay else [])
 

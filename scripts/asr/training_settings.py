@@ -91,7 +91,7 @@ def _shapes(windows: dict, global_batch: int, augment: dict) -> Shapes:
     values = {name: value for name, value in windows.items() if name != "kind"}
     seconds = values["step_seconds"]
     values["full_batch"] = values["full_batch"] or int(seconds / WINDOW_SECONDS) or global_batch
-    values["packed_batch"] = values["packed_batch"] or int(seconds / values["packed_seconds"][1]) or global_batch
+    values["packed_batch"] = values["packed_batch"] or int(seconds / WINDOW_SECONDS) or global_batch
     return Shapes(**values, speed_share=augment["speed_share"], speed=augment["speed"])
 
 
@@ -103,7 +103,7 @@ def accumulation_steps(settings: TrainingSettings, world: int) -> int:
     """
     used, windows = {}, settings.windows
     if windows.full_share < 1 or windows.full_from > 0:
-        # Bounded by seconds, a cut step has at least as many windows as if all were 30 s, and never more sound than they.
+        # Bounded by seconds, a cut step has a multiple of the windows that it would have if all were 30 s.
         bounded = min(int(windows.step_seconds / WINDOW_SECONDS), settings.global_batch)
         used |= (
             {"windows.step_seconds / 30 (at most global_batch)": bounded}

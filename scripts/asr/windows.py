@@ -38,6 +38,9 @@ class Window:
     cut_off: Part | None = None  # an utterance that goes on after the window's end
     previous: tuple[int, ...] = ()  # rows whose texts the decoder reads as what was said before
     heard: int = 0  # frames that are sound; with no parts
+    told_as: int | None = (
+        None  # with no parts: the row whose language and domain it is told; else "no prompt" meant "nobody speaks"
+    )
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Source:
     tokens: np.ndarray
     languages: Sequence[str]
     speakers: Sequence[str] = ()  # "" where nobody knows
+    domains: Sequence[str] = ()
     before: np.ndarray | None = None  # by row of the cache: that of what was said just before; -1 where there is none
 
 

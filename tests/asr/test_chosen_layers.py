@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from asr.chosen_layers import NEW_ROWS, WEIGHTS, holds_layers, put_back, save_layers
+from asr.chosen_layers import IDS, ROWS, WEIGHTS, holds_layers, put_back, save_layers
 from asr.errors import UserError
 from asr.trainable import train_part
 
@@ -15,11 +15,16 @@ from asr.trainable import train_part
 def delivered(small_whisper, small_batch, tmp_path):
     """The base, the trained model, inputs, and the folder with what was trained."""
     base = copy.deepcopy(small_whisper)
-    train_part(small_whisper, "last_blocks", encoder_blocks=1, decoder_blocks=1, token_rows=[51863, 51864])
+    train_part(
+        small_whisper, "last_blocks", encoder_blocks=1, decoder_blocks=1, token_rows=[51864, 7, 51862]
+    )  # in any order, old ones too
     with torch.no_grad():
         for weight in small_whisper.parameters():
             if weight.requires_grad:
-                (weight[51863:] if hasattr(weight, "trained_rows") else weight).add_(0.1)
+                if hasattr(weight, "trained_rows"):
+                    weight[[51864, 7, 51862]] += torch.arange(1.0, 4.0)[:, None]
+                else:
+                    weight.add_(0.1)
     save_layers(small_whisper, tmp_path, encoder_blocks=1, decoder_blocks=1)
     return base, small_whisper, {n: small_batch[n] for n in ("input_features", "decoder_input_ids")}, tmp_path
 
@@ -35,8 +40,8 @@ def test_put_back_it_is_the_trained_model(delivered):
 def test_only_what_was_trained_is_kept(delivered):
     *_, folder = delivered
     weights = load_file(folder / WEIGHTS)
-    assert weights[NEW_ROWS].shape == (2, 16)
-    assert all(".layers.1." in name for name in weights.keys() - {NEW_ROWS})
+    assert weights[ROWS].shape == (3, 16) and weights[IDS].tolist() == [51864, 7, 51862]
+    assert all(".layers.1." in name for name in weights.keys() - {ROWS, IDS})
 
 
 def test_blocks_of_another_model_are_refused(delivered):

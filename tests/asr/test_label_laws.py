@@ -88,6 +88,10 @@ def test_speech_taught_as_none_is_seen():
     assert broken(sequence(), LABELER, "", 1.6) == ["nobody speaks, but <|nospeech|> is not all that is taught"]
 
 
+def test_speech_taught_as_silence_is_seen():
+    assert "is all that is taught" in broken(LABELER.encode([], "de", timestamps=True), LABELER, TEXT, 1.6)[0]
+
+
 def batch(**changes):
     made = sequence()
     padded = {

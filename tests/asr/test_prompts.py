@@ -67,5 +67,9 @@ def test_a_prompt_that_has_no_room_is_said_before_training():
     with pytest.raises(UserError, match=r"tokens, at most 223"):
         long = tuple(f"Donaudampfschifffahrtsgesellschaft{i}" for i in range(30))
         Prompts(PromptSettings(words=long, words_share=0.1, most_words=30)).check(labeler, [("garden", "de")])
+    few = tuple("ელექტროფიკაცია"[i:] + "ელექტროფიკაცია" for i in range(10))  # fewer characters, many more tokens
+    many = tuple(f"incomprehensibilities and misunderstandings {i}" for i in range(10))
+    with pytest.raises(UserError, match=r"tokens, at most 223"):
+        Prompts(PromptSettings(words=(*many, *few), words_share=0.1, most_words=10)).check(labeler, [("garden", "de")])
     with pytest.raises(UserError, match=r"no token <\|domain:garden\|>"):
         Prompts(PromptSettings("token")).check(labeler, [("garden", "de")])

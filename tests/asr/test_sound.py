@@ -108,6 +108,13 @@ def test_prompts_are_the_windows(recordings):
     assert dataset[window((1, 0), previous=(0,), seed=None)]["decoder_input_ids"][0] == LABELER.start
 
 
+def test_a_window_in_which_nobody_speaks_is_told_as_others_are(recordings):
+    dataset = WindowDataset(recordings, LABELER, Prompts(PromptSettings("prompt", domain_texts={"d": "Zahlen."})))
+    example = dataset[window(heard=300, told_as=1, previous=(0,))]
+    head = LABELER.prompt(Prompt(about=("Zahlen.",), previous=("eins",)), "de")
+    assert example["decoder_input_ids"] == [*head, LABELER.start, LABELER.no_speech]
+
+
 def test_masks_are_drawn_by_the_windows_seed(recordings):
     dataset = WindowDataset(recordings, LABELER, augmentation=Augmentation(mask_share=1.0, masks=3))
     one, again, other = (dataset[window((2, 0), seed=seed)]["input_features"] for seed in (1, 1, 2))

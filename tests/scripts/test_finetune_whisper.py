@@ -66,7 +66,7 @@ def test_the_last_blocks_and_the_domains_tokens_are_delivered_alone(tiny_recipe,
     run_script("finetune_whisper", *MODEL, *flags, "--adapter.token_rows", "false", "--domain.mode", "token")
     folder = tiny_recipe / "outputs/finetune_whisper"
     weights = load_file(folder / "layers.safetensors")
-    assert weights.pop("new_rows").shape == (2, 16)
+    assert weights.pop("rows").shape == (2, 16) and weights.pop("row_ids").tolist() == [51865, 51866]
     assert weights and all(name.startswith("model.decoder.layers.0.") for name in weights)
     assert json.loads((folder / "base.json").read_text())["new_tokens"] == ["<|domain:domain|>", "<|domain:general|>"]
     assert not (folder / "model.safetensors").exists()

@@ -36,7 +36,8 @@ def hub(monkeypatch):
 
     class Hub(BaseHTTPRequestHandler):
         def do_GET(self):
-            self.reply({"siblings": [], "id": "somebody/whisper-de", "sha": "0" * 40, "tags": []})
+            private = pushed.get("repository", {}).get("visibility") == "private" and not pushed.get("was_public")
+            self.reply({"siblings": [], "id": "somebody/whisper-de", "sha": "0" * 40, "tags": [], "private": private})
 
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -100,6 +101,14 @@ def test_the_model_and_its_card_are_pushed_private_unless_it_is_said(
     assert "# whisper-de" in card and "hf_secret" not in card
 
 
+def test_a_repository_that_is_public_already_gets_nothing_unasked(evaluated, run_script, hub, monkeypatch):
+    monkeypatch.setenv("HUB_MODEL_ID", "somebody/whisper-de")
+    hub["was_public"] = True
+    done = run_script("push_to_hub", check=False)
+    assert done.returncode == 1 and "somebody/whisper-de is public already; set HUB_PUBLIC=1" in done.stderr
+    assert hub["files"] == {}
+
+
 def test_the_card_compares_before_and_after_and_names_data_licences_and_params(evaluated, run_script):
     card = run_script("push_to_hub").stdout  # no HUB_MODEL_ID: nothing is pushed
     assert "To push the model" in card
@@ -135,6 +144,7 @@ def test_openais_licence_goes_with_its_weights():
     }
     card = model_card("x/y", "openai/whisper-tiny", **given)
     assert "license: apache-2.0" in card and "base_model: openai/whisper-tiny" in card
+    assert "license: mit" in model_card("x/y", "openai/whisper-large-v3-turbo", **given)
 
 
 def test_a_hub_out_of_reach_and_what_is_not_there_are_one_message(evaluated, run_script, monkeypatch):

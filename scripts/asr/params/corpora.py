@@ -50,6 +50,14 @@ class Source(Group):
     )
     licence: str = Field(default="", description="for the card of the data")
 
+    @pydantic.model_validator(mode="after")
+    def _check_task(self):
+        if self.task == "translate" and self.empty_text == "unlabelled":
+            raise ValueError(
+                "empty_text: unlabelled with task: translate: a teacher transcribes and does not translate"
+            )
+        return self
+
     @property
     def divided_by_speaker(self) -> bool:
         splits = getattr(self, "splits", None)

@@ -99,6 +99,8 @@ class TrainGermanModel(TrainingSection):
                 f"ctc_weight: {self.ctc_weight:g} teaches the whole encoder; with trainable.what: {self.trainable.what} give ctc_weight: 0"
             )
         frozen = {"all": (), "encoder_frozen": ("encoder",), "last_blocks": ("embedding",)}[self.trainable.what]
+        if self.domain.mode == "token":
+            frozen = tuple(part for part in frozen if part != "embedding")  # the tokens' rows are trained
         if named := [part for part in frozen if part in self.learning_rates]:
             raise ValueError(
                 f"learning_rates.{named[0]}: trainable.what: {self.trainable.what} does not train it; remove the rate"
@@ -114,6 +116,11 @@ class FinetuneWhisper(TrainingSection):
     @pydantic.model_validator(mode="after")
     def _check_adapter(self):
         adapter = self.adapter
+        if adapter.method == "adalora" and self.early_stopping:
+            raise ValueError(
+                f"early_stopping: {self.early_stopping}: AdaLoRA takes ranks away until late; an early end would deliver them all; "
+                "give early_stopping: 0, or another method"
+            )
         if adapter.method == "adalora" and self.ema_decay:
             raise ValueError(
                 f"ema_decay: {self.ema_decay:g}: an average keeps what AdaLoRA takes away; give ema_decay: 0, or another method"

@@ -160,7 +160,9 @@ class Domain(Group):
         description="prompt: text after <|startofprev|>, which every runtime can give as initial_prompt; token: a new "
         "token there, which only transformers reads as what it is",
     )
-    share: Share = Field(default=1.0, description="share of the windows that are told")
+    share: Share = Field(
+        default=0.5, description="share of the windows that are told; with 1.0 a model needs to be told"
+    )
     texts: dict[str, str] = Field(
         default_factory=dict, description="prompt: what is said of each domain; its name where nothing is given"
     )
