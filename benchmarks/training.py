@@ -5,8 +5,8 @@ and Whisper's own loss (benchmarks/guides.py). Ours packs several utterances int
 to its longest. Both sides go through their own trainer, from the loader to the optimiser: whisper-tiny's shape, random
 weights, float32, the same clips, AdamW, clipping and number of threads. A step has as many windows of 30 s on either side;
 one of short contexts has four times as many, which are fewer seconds of context. Gaps between packed utterances and all
-else of the windows are what recipes for pretrained weights have (`PRETRAINED_WINDOWS` in benchmarks/synthetic.py). Memory is what weights, gradients,
-optimiser and activations take together at their most, measured in further processes.
+else of the windows are what recipes for pretrained weights have (`PRETRAINED_WINDOWS` in benchmarks/synthetic.py).
+Memory is what weights, gradients, optimiser and activations take together at their most, measured in further processes.
 
     python benchmarks/training.py
     python benchmarks/training.py --clips cv-corpus/de --batch 4
