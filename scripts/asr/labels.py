@@ -18,7 +18,7 @@ from itertools import accumulate
 from tokenizers import Tokenizer
 
 from asr.text import SPACELESS
-from asr.utterance import Segment
+from asr.utterance import Segment, written_in
 from asr.whisper_shape import MAX_PROMPT_TOKENS, MAX_TIMESTAMP, MAX_TOKENS, TIMESTAMP_SECONDS
 
 IGNORED = -100  # no loss at this position
@@ -163,7 +163,7 @@ class Labeler:
         Raises:
             ValueError: the sequence is longer than the decoder, the language unknown, or the times run backwards.
         """
-        written = "en" if task == "translate" else language
+        written = written_in(language, task)
         # Runtimes read the probability of <|nospeech|> at the position of <|startoftranscript|>.
         if not any(segment.text.strip() for segment in segments):
             control, said = [self.no_speech], []

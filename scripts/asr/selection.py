@@ -13,6 +13,7 @@ import numpy as np
 from asr.errors import UserError
 from asr.features import FeatureCache
 from asr.labels import Labeler
+from asr.utterance import written_in
 from asr.whisper_shape import WINDOW_FRAMES as FULL_FRAMES
 from asr.windows import Part, Source, Window
 
@@ -40,7 +41,7 @@ def sources_of(cache: FeatureCache, shares: dict[str, float], labeler: Labeler) 
             raise UserError(f"{cache.folder}/{cache.split}: {columns['id'][row]}: {error}") from None
         rows = np.flatnonzero((language == code) & (np.array(columns["task"]) == task))
         parts = [[s["text"] for s in columns["segments"][i]] or [columns["text"][i]] for i in rows]
-        counts = iter(labeler.count([text for texts in parts for text in texts], "en" if task == "translate" else code))
+        counts = iter(labeler.count([text for texts in parts for text in texts], written_in(code, task)))
         # The plan adds an utterance's two timestamps; every further segment has two of its own.
         tokens[rows] = [sum(next(counts) for _ in texts) + 2 * (len(texts) - 1) for texts in parts]
     before = _before(columns["id"])
@@ -83,7 +84,7 @@ def spoken_of(cache: FeatureCache, sources: Iterable[str]) -> set[tuple[str, str
     wanted = set(sources)
     columns = (cache.utterances[name][:] for name in ("source", "domain", "language", "task"))
     return {
-        (domain, "en" if task == "translate" else language)
+        (domain, written_in(language, task))
         for source, domain, language, task in zip(*columns, strict=True)
         if source in wanted
     }
@@ -95,7 +96,7 @@ def tokens_of(cache: FeatureCache, sources: Iterable[str], labeler: Labeler) -> 
     columns = (cache.utterances[name][:] for name in ("source", "language", "task", "text", "segments"))
     for source, language, task, text, segments in zip(*columns, strict=True):
         if source in wanted:
-            written = "en" if task == "translate" else language
+            written = written_in(language, task)
             spoken |= {(part, written) for part in [s["text"] for s in segments or []] or [text]}
     return sorted({token for text, language in spoken for token in labeler.text(text, language)})
 

@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader
 
 from asr.batches import WindowDataset
+from asr.checkpoints import last_whole_checkpoint
 from asr.companion import Companion
 from asr.features import FeatureCache
 from asr.interruption import outlive_sigterm
@@ -66,6 +67,13 @@ class WhisperTrainer(SafeTrainer):
         loss = outputs.loss * share * self.args.world_size
         self.note_loss(ids, loss)
         return (loss, outputs) if return_outputs else loss
+
+    def train_on(self) -> None:
+        """As ever; where no checkpoint is the best, since it was lost and none came after it, the last one is delivered."""
+        super().train_on()
+        if self.state.best_model_checkpoint is None and (last := last_whole_checkpoint(Path(self.args.output_dir))):
+            for companion in self._companions:
+                companion.deliver(last)
 
     def create_optimizer(self, model=None):
         """Trainer's, with a learning rate for each part that has its own."""

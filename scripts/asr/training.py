@@ -10,7 +10,7 @@ rate) and the curves. What the loop gets right where the usual recipe does not:
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import torch
@@ -114,6 +114,8 @@ def _trainer(
     model, labeler: Labeler, train_cache: FeatureCache, dev_cache: FeatureCache, settings: TrainingSettings, arguments
 ) -> WhisperTrainer:
     sources = sources_of(train_cache, settings.sources, labeler)
+    if settings.ctc_weight or settings.guided_attention_weight:
+        _refuse_translations(train_cache, settings.sources)
     eval_windows = evaluation_windows(dev_cache, settings.eval_sources, settings.eval_utterances)
     accumulation = accumulation_steps(settings, arguments.world_size)
     arguments.gradient_accumulation_steps = accumulation
@@ -141,6 +143,16 @@ def _trainer(
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def _refuse_translations(cache: FeatureCache, sources: Collection[str]) -> None:
+    columns = (cache.utterances[name][:] for name in ("id", "source", "task"))
+    for id, source, task in zip(*columns, strict=True):
+        if source in sources and task == "translate":
+            raise UserError(
+                f"{cache.folder}: {id}: its text is a translation, which the sound does not spell; give ctc_weight: 0 and "
+                "guided_attention_weight: 0, or leave the source out"
+            )
 
 
 def companions_of(model, settings: TrainingSettings) -> list[Companion]:

@@ -50,11 +50,16 @@ class Utterance:
     @property
     def text_language(self) -> str:
         """The language that the text is written in."""
-        return "en" if self.task == "translate" else self.language
+        return written_in(self.language, self.task)
 
     def row(self) -> dict:
         """The utterance as a row of a shard."""
         return asdict(self) | {"segments": [asdict(segment) for segment in self.segments]}
+
+
+def written_in(language: str, task: str) -> str:
+    """The language of the text of what is spoken in `language`: Whisper translates into English alone."""
+    return "en" if task == "translate" else language
 
 
 @dataclass(frozen=True)
