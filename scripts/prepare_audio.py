@@ -64,7 +64,7 @@ def main(params: PrepareAudio) -> None:
 def checks_of(params: PrepareAudio, folder: Path):
     """What every row must satisfy. `folder` takes Whisper's own vocabulary where no model is named."""
     from asr.checks import Checks
-    from asr.text import TextRules
+    from asr.text import rules_of
 
     if params.model_dir is None:
         from asr.vocabulary import whisper_tokenizer
@@ -76,10 +76,7 @@ def checks_of(params: PrepareAudio, folder: Path):
             f"{params.model_dir}/tokenizer.json: no such file; run the stage base_model first, or correct "
             "prepare_audio.model_dir"
         )
-    rules = {
-        language: TextRules(**rule.model_dump() | {"scripts": None if rule.scripts is None else tuple(rule.scripts)})
-        for language, rule in params.text.items()
-    }
+    rules = rules_of({language: rule.model_dump() for language, rule in params.text.items()})
     return Checks(
         tokenizer_file=tokenizer_file,
         min_seconds=params.min_seconds,

@@ -68,12 +68,9 @@ def labelled(rows, params: PseudoLabel, heard_dir: Path) -> Iterator[Utterance |
     from asr.checks import Checks
     from asr.cuts import reject
     from asr.pseudo_labels import problem_of
-    from asr.text import TextRules
+    from asr.text import rules_of
 
-    rules = {
-        language: TextRules(**rule.model_dump() | {"scripts": None if rule.scripts is None else tuple(rule.scripts)})
-        for language, rule in params.text.items()
-    }
+    rules = rules_of({language: rule.model_dump() for language, rule in params.text.items()})
     tokenizer_file = params.model_dir / "tokenizer.json"
     if not tokenizer_file.is_file():
         raise UserError(f"{tokenizer_file}: no such file; run the stage base_model first")

@@ -8,6 +8,7 @@ Case and punctuation are kept unless told otherwise, since the model is to write
 """
 
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -95,6 +96,16 @@ class TextRules:
     korean: str = "keep"
     scripts: tuple[str, ...] | None = None
     characters_a_second: tuple[float, float] = (0.2, 40.0)
+
+
+def rules_of(values: Mapping[str, Mapping]) -> dict[str, TextRules]:
+    """Rules by language, from `params.Text` by name."""
+    return {
+        language: TextRules(
+            **{name: tuple(value) if isinstance(value, list) else value for name, value in rule.items()}
+        )
+        for language, rule in values.items()
+    }
 
 
 def clean(text: str, rules: TextRules = TextRules(), language: str = "") -> str:
