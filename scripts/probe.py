@@ -15,6 +15,7 @@ import subprocess
 import sys
 
 from asr.command import run_stage
+from asr.environment import above_zero
 from asr.errors import UserError
 from asr.params import FinetuneWhisper, TrainGermanModel, TrainingSection
 
@@ -53,11 +54,8 @@ def _memory() -> float | None:
     text = os.environ.get("MEMORY_GB")
     if not text:
         return None
-    try:
-        gigabytes = float(text)
-    except ValueError:
-        gigabytes = 0.0
-    if not 0 < gigabytes < float("inf"):
+    gigabytes = above_zero(text)
+    if gigabytes is None:
         raise UserError(f"MEMORY_GB={text}: give a number of 1e9 bytes above 0, such as MEMORY_GB=16")
     return gigabytes * 1e9
 

@@ -108,13 +108,19 @@ def dist_timeout() -> float:
         UserError: DIST_TIMEOUT is not a number of seconds.
     """
     text = os.environ.get("DIST_TIMEOUT") or str(DEFAULT_DIST_TIMEOUT)
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
+    seconds = above_zero(text)
+    if seconds is None:
         raise UserError(f"DIST_TIMEOUT: {text} is not a number of seconds; write one above 0 into .env, e.g. 600")
     return seconds
+
+
+def above_zero(text: str) -> float | None:
+    """The finite number above 0 that a text is; None: it is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if 0 < number < float("inf") else None
 
 
 def _below_base(variable: str) -> Path | None:

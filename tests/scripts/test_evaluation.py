@@ -11,6 +11,7 @@ import soxr
 import torch
 from ctranslate2.converters import TransformersConverter
 from datasets import Dataset
+from one_sentence import teach
 from ruamel.yaml import YAML
 from transformers import WhisperFeatureExtractor
 
@@ -32,25 +33,6 @@ SETS = {  # source: (seconds, reference) of each clip
 LONG = f"{SENTENCE} Wie spät ist es? Rühre den Teig mit dem Löffel."
 
 
-def teach(model, tokenizer) -> None:
-    """Teach the decoder one sentence, with timestamps and without, so that it stops: whatever it hears, it says this."""
-    control = [[50258, 50261, 50359, 50363], [50258, 50261, 50359]]
-    text = tokenizer.encode(SENTENCE, add_special_tokens=False)
-    start, end, stop = 50364, 50364 + 30, 50257
-    taught = [[*control[0], *text, stop, stop, stop], [*control[1], start, *text, end, stop]]
-    width = max(map(len, taught))
-    taught = torch.tensor([row + [stop] * (width - len(row)) for row in taught])
-    labels = taught[:, 1:].clone()
-    labels[:, :2] = -100
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for _ in range(40):
-        heard = torch.randn(2, 4, model.config.d_model)  # in place of what the encoder says
-        logits = model(encoder_outputs=(heard,), decoder_input_ids=taught[:, :-1]).logits
-        torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels).backward()
-        optimiser.step()
-        optimiser.zero_grad()
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """`model`, `exports/float32` and `audio/test`."""
@@ -58,7 +40,7 @@ def made(tmp_path_factory):
     tokenizer = whisper_tokenizer(80)
     model = new_whisper(mels=80, width=32, heads=2, encoder_layers=1, decoder_layers=1, seed=0)
     torch.manual_seed(0)
-    teach(model, tokenizer)
+    teach(model, tokenizer, SENTENCE)
     save_whisper(folder / "model", model, tokenizer, WhisperFeatureExtractor())
     files = ["tokenizer.json", "preprocessor_config.json"]
     TransformersConverter(str(folder / "model"), copy_files=files).convert(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from ctranslate2.converters import TransformersConverter
+from one_sentence import teach
 from transformers import WhisperFeatureExtractor
 
 import pseudo_label
@@ -23,26 +24,6 @@ from asr.vocabulary import whisper_tokenizer
 SAYS = {"teacher": "Schalte das Licht ein.", "agrees": "schalte das Licht ein", "differs": "Rühre den Teig."}
 
 
-def teach(model, tokenizer, sentence: str) -> None:
-    """The decoder says one sentence, with timestamps and without, whatever it hears."""
-    start, end, stop = 50364, 50364 + 30, 50257
-    text = tokenizer.encode(" " + sentence, add_special_tokens=False)
-    taught = [
-        [50258, 50261, 50359, 50363, *text, stop, stop, stop],
-        [50258, 50261, 50359, start, *text, end, stop, stop],
-    ]
-    taught = torch.tensor(taught)
-    labels = taught[:, 1:].clone()
-    labels[:, :2] = -100
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for _ in range(40):
-        heard = torch.randn(2, 4, model.config.d_model)
-        logits = model(encoder_outputs=(heard,), decoder_input_ids=taught[:, :-1]).logits
-        torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels).backward()
-        optimiser.step()
-        optimiser.zero_grad()
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """`base` with the tokenizer, and a CTranslate2 folder for each of `SAYS`."""
@@ -51,7 +32,7 @@ def made(tmp_path_factory):
     for name, sentence in SAYS.items():
         model = new_whisper(mels=80, width=32, heads=2, encoder_layers=1, decoder_layers=1, seed=0)
         torch.manual_seed(0)
-        teach(model, tokenizer, sentence)
+        teach(model, tokenizer, " " + sentence)
         save_whisper(folder / "base", model, tokenizer, WhisperFeatureExtractor())
         converter = TransformersConverter(
             str(folder / "base"), copy_files=["tokenizer.json", "preprocessor_config.json"]
