@@ -8,6 +8,8 @@ In: a `Source` and two random generators. What the second draws changes nothing 
 without speed and previous texts is the same whether they exist or not.
 """
 
+from itertools import islice
+
 import numpy as np
 
 from asr.whisper_shape import WINDOW_FRAMES as FULL_FRAMES
@@ -52,10 +54,25 @@ class Draws:
             index = self._order[-1]
         if like is None or not self._groups:
             return index
-        by_speaker, *by_language = self._keys(like)
-        queues = [by_speaker, *by_language] if one_speaker else [(by_language or [by_speaker])[0]]
-        found = (self._next_of(self._alike.get(key, [])) for key in queues)
-        return next((index for index in found if index is not None), None)
+        queue = self._alike_queue(like, one_speaker)
+        return queue[-1] if queue else None
+
+    def longest(self, frames: int, tokens: int, like: int, one_speaker: bool) -> int | None:
+        """The longest that fits of the `look_ahead` utterances that `peek` would give one after the other; None: none does."""
+        queue = self._alike_queue(like, one_speaker) if self._groups else self._order
+        coming = islice((i for i in reversed(queue) if i not in self._taken), self._shapes.look_ahead)
+        return max((i for i in coming if self.fits(i, frames, tokens)), key=self.frames, default=None)
+
+    def fits(self, index: int, frames: int, tokens: int) -> bool:
+        """Whether an utterance is heard within `frames`, and its text takes at most `tokens`."""
+        return self.frames(index) <= frames and self.tokens(index) <= tokens
+
+    def _alike_queue(self, like: int, one_speaker: bool) -> list[int]:
+        """Of its language and domain, and if any is left by its speaker; the next one comes last."""
+        by_speaker, *by_kind = self._keys(like)
+        queues = [by_speaker, *by_kind] if one_speaker else [(by_kind or [by_speaker])[0]]
+        found = (self._alike.get(key, []) for key in queues)
+        return next((queue for queue in found if self._next_of(queue) is not None), [])
 
     def _next_of(self, queue: list[int]) -> int | None:
         while queue and queue[-1] in self._taken:
@@ -69,6 +86,10 @@ class Draws:
     def frames(self, index: int) -> int:
         """How long an utterance is heard."""
         return int(np.ceil(self.source.frames[index] / self._speed[index]))
+
+    def tokens(self, index: int) -> int:
+        """How long its text is, with its two timestamps."""
+        return int(self.source.tokens[index]) + 2
 
     def part(self, index: int, offset: int) -> Part:
         return Part(int(self.source.rows[index]), offset, float(self._speed[index]))

@@ -15,7 +15,6 @@ from asr.whisper_shape import FRAME_SECONDS, MAX_TEXT_TOKENS, WINDOW_SECONDS
 from asr.whisper_shape import WINDOW_FRAMES as FULL_FRAMES
 from asr.windows import Part, Shapes, Source, Window
 
-POOLED_STEPS = 16  # short steps whose utterances are sorted by length together
 LEAST_CUT_OFF = 50  # frames that are heard of an utterance which the window's end cuts off
 
 
@@ -70,7 +69,7 @@ class _Plan:
             placed = [self.packed(draws, full, always=packed) for draws in drawn]
         else:
             while not self.short_steps:
-                pool = self.left + [self.single(draws) for draws in self.drawn(POOLED_STEPS * self.batch)]
+                pool = self.left + [self.single(draws) for draws in self.drawn(shapes.pooled_steps * self.batch)]
                 self.short_steps, self.left = _by_length(pool, self.batch, shapes, rng)
             placed = self.short_steps.pop()
         frames = FULL_FRAMES if full else self.cut_context(placed)
@@ -118,30 +117,33 @@ class _Plan:
         return self.pack(draws, full) if always or self.rng.random() < self.shapes.packed_share else self.single(draws)
 
     def pack(self, draws: Draws, full: bool) -> _Placed:
-        """Utterances one after the other, with gaps, until the next does not fit into the window or into the decoder.
+        """Utterances one after the other, with gaps, until none fits into the rest of the window and of the decoder.
 
-        The next one may be heard in part: of a full window the end comes while somebody speaks.
+        Where the next one is too long it may be heard in part, as of a full window the end comes while somebody speaks; else
+        the longest of the coming ones that fits is taken before it.
         """
-        rng, shapes, source = self.rng, self.shapes, draws.source
+        rng, shapes = self.rng, self.shapes
         limit = min(int(rng.uniform(*shapes.packed_seconds) / FRAME_SECONDS), FULL_FRAMES)
         low, high = (seconds / FRAME_SECONDS for seconds in shapes.gap_seconds)
         first = draws.peek()
         one_speaker = shapes.one_speaker_share > 0 and self.later.random() < shapes.one_speaker_share
+        may_cut_off = full and shapes.cut_off_share > 0 and self.later.random() < shapes.cut_off_share
         # A window does not always begin with speech at once; an utterance of nearly 30 s leaves no room before it.
         offset = min(self.lead(), max(limit - draws.frames(first), 0))
-        parts, tokens, end, index = [], 0, 0, first
+        parts, cut_off, tokens, end, index = [], None, MAX_TEXT_TOKENS, 0, first
         while index is not None:
-            tokens += int(source.tokens[index]) + 2  # its two timestamps
-            if parts and not (offset + draws.frames(index) <= limit and tokens <= MAX_TEXT_TOKENS):
-                break
             parts.append(draws.part(draws.take(index), offset))
+            tokens -= draws.tokens(index)
             end = offset + draws.frames(index)
             offset = end + int(rng.uniform(low, high))
             index = draws.peek(first, one_speaker)
-        cut_off = None
-        if full and index is not None and shapes.cut_off_share and self.later.random() < shapes.cut_off_share:
-            goes_on = offset + LEAST_CUT_OFF <= FULL_FRAMES < offset + draws.frames(index) and tokens <= MAX_TEXT_TOKENS
-            cut_off = draws.part(index, offset) if goes_on else None  # heard in part, it is not taken: it comes again
+            if index is None or draws.fits(index, limit - offset, tokens):
+                continue
+            goes_on = offset + LEAST_CUT_OFF <= FULL_FRAMES < offset + draws.frames(index)
+            if may_cut_off and goes_on and draws.tokens(index) <= tokens:
+                cut_off = draws.part(index, offset)  # it is not taken: it comes again, whole
+                break
+            index = draws.longest(limit - offset, tokens, first, one_speaker)
         return _Placed(tuple(parts), FULL_FRAMES if cut_off else end, cut_off, self.previous(draws, first))
 
     def previous(self, draws: Draws, index: int) -> tuple[int, ...]:

@@ -72,6 +72,8 @@ class Shapes:
     timestamps_share: float
     zero_padded_share: float
     frequency_warp: float
+    look_ahead: int = 0
+    pooled_steps: int = 1
     one_speaker_share: float = 0.0
     cut_off_share: float = 0.0
     no_speech_share: float = 0.0

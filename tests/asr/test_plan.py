@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from asr.plan import POOLED_STEPS, plan_steps
+from asr.plan import plan_steps
 from asr.whisper_shape import WINDOW_FRAMES as FULL_FRAMES
 from asr.windows import Shapes, Source
 
@@ -26,7 +26,7 @@ def make_source(size=50, share=1.0, languages=("de",), first_row=0, seed=3, spea
 def make_shapes(**changes):
     values = {
         "full_share": 0.3, "full_batch": 4, "jitter_seconds": 1.0, "packed_share": 0.7, "packed_batch": 12, "full_from": 0.0,
-        "gap_seconds": (0.1, 1.0), "timestamps_share": 0.5, "zero_padded_share": 0.5, "frequency_warp": 0.1, "packed_seconds": (30.0, 30.0),
+        "gap_seconds": (0.1, 1.0), "timestamps_share": 0.5, "zero_padded_share": 0.5, "frequency_warp": 0.1, "packed_seconds": (30.0, 30.0), "pooled_steps": 16, "look_ahead": 20,
     }  # fmt: skip
     return Shapes(**values | changes)
 
@@ -61,7 +61,7 @@ def test_each_utterance_comes_once_before_any_comes_again():
     for first in range(0, len(order) - 50, 50):
         assert len(set(order[first : first + 50])) == 50
     times = Counter(
-        heard(plan(full_share=0.0, packed_share=0.0, steps=2 * POOLED_STEPS))
+        heard(plan(full_share=0.0, packed_share=0.0, steps=32, pooled_steps=16))
     )  # short steps are sorted, a pool at a time
     assert len(times) == 50 and max(times.values()) - min(times.values()) <= 1
 
@@ -94,7 +94,13 @@ def test_steps_are_full_or_cut_to_their_longest():
 
 def test_packed_windows_are_as_long_as_they_may_be():
     steps = plan(
-        [make_source(500)], full_share=0.0, full_from=0.2, packed_share=1.0, packed_seconds=(10.0, 25.0), steps=100
+        [make_source(500)],
+        full_share=0.0,
+        full_from=0.2,
+        packed_share=1.0,
+        packed_seconds=(10.0, 25.0),
+        steps=100,
+        look_ahead=0,
     )
     assert all(len(window.parts) == 1 for windows in steps[:20] for window in windows)
     frames = [windows[0].frames for windows in steps[20:]]
@@ -111,6 +117,34 @@ def test_packed_utterances_do_not_overlap_and_fit():
         gaps = [part.offset - end for part, end in zip(window.parts[1:], ends, strict=False)]
         assert all(10 <= gap <= 100 for gap in gaps)
         assert sum(source.tokens[part.utterance] + 2 for part in window.parts) <= 440
+
+
+def test_the_end_of_a_packed_window_is_filled_with_the_longest_that_fits():
+    source = make_source(500, speakers=("anna", "bert"))
+
+    def seconds(look_ahead, **changes):
+        windows = windows_of([source], full_share=1.0, packed_share=1.0, steps=50, look_ahead=look_ahead, **changes)
+        assert all(sum(source.tokens[part.utterance] + 2 for part in window.parts) <= 440 for window in windows)
+        times = Counter(part.utterance for window in windows for part in window.parts)
+        assert max(times.values()) - min(times.values()) <= 1
+        return np.mean([sum(source.frames[part.utterance] for part in window.parts) for window in windows]) / 100
+
+    assert seconds(0) < 25 and seconds(10) > 26 and seconds(100) > 26.5
+    windows = windows_of([source], full_share=1.0, packed_share=1.0, one_speaker_share=1.0, look_ahead=100, steps=20)
+    alone = [len({source.speakers[part.utterance] for part in window.parts}) == 1 for window in windows]
+    assert np.mean(alone) > 0.9  # not filled by another while he has more to say
+
+
+def test_more_steps_sorted_together_waste_less_of_a_context():
+    def wasted(pooled_steps):
+        source = make_source(500)
+        steps = plan(
+            [source], packed_share=0.0, full_share=0.0, jitter_seconds=0.0, steps=256, pooled_steps=pooled_steps
+        )
+        needed = sum(source.frames[part.utterance] for windows in steps for window in windows for part in window.parts)
+        return sum(len(windows) * windows[0].frames for windows in steps) / needed - 1
+
+    assert wasted(1) > 0.5 and wasted(16) < 0.12 and wasted(64) < 0.04
 
 
 def test_a_packed_window_has_one_language():
@@ -149,9 +183,9 @@ def windows_of(*args, **kwargs):
 
 def test_what_is_switched_on_moves_no_other_draw():
     """So that an experiment with a feature is comparable with the one without it, and old results can be had again."""
-    plain = windows_of(steps=100)
+    plain = windows_of(steps=100, look_ahead=0)  # which fills what would else be cut off
     for changes in ({"previous_share": 0.5}, {"cut_off_share": 0.5}, {"one_speaker_share": 1.0}, {"speed": (0.5, 2.0)}):
-        changed = windows_of(steps=100, **changes)
+        changed = windows_of(steps=100, look_ahead=0, **changes)
         assert [window.parts for window in changed] == [window.parts for window in plain]
         assert [window.timestamps for window in changed] == [window.timestamps for window in plain]
 

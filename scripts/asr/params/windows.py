@@ -24,8 +24,17 @@ KINDS: dict[str, dict[str, Any]] = {
         "one_speaker_share": 0.0,
         "cut_off_share": 0.0,
         "step_seconds": 0.0,
+        "look_ahead": 0,
+        "pooled_steps": 1,
     },
-    "packed": {"full_share": 1.0, "full_from": 0.0, "full_batch": 0, "packed_batch": 0, "step_seconds": 0.0},
+    "packed": {
+        "full_share": 1.0,
+        "full_from": 0.0,
+        "full_batch": 0,
+        "packed_batch": 0,
+        "step_seconds": 0.0,
+        "pooled_steps": 1,
+    },
     "short": {},
 }
 
@@ -61,6 +70,15 @@ class Windows(Group):
     )
     gap_seconds: tuple[NonNegativeFloat, NonNegativeFloat] = Field(
         default=(0.1, 1.0), description="silence between packed utterances, drawn from this range"
+    )
+    look_ahead: NonNegativeInt = Field(
+        default=200,
+        description="the end of a packed window is filled with the longest that fits of so many coming utterances; 0: it is not",
+    )
+    pooled_steps: PositiveInt = Field(
+        default=64,
+        description="short: single utterances of so many steps are sorted by length together; more waste less of a step's "
+        "context, and make its lengths more alike",
     )
     one_speaker_share: Share = Field(
         default=0.5,
