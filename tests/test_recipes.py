@@ -37,7 +37,8 @@ def planned(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("recipe", "stages"),
     [(".", SAMPLE), ("recipes/chinese", ADAPTED)]
-    + [(f"recipes/{name}", REAL) for name in ("common_voice_de", "german", "korean_dyslexic", "russian")],
+    + [(f"recipes/{name}", REAL) for name in ("common_voice_de", "german", "korean_dyslexic", "russian")]
+    + [("recipes/distilled_de", [*REAL, "pseudo_label"])],
 )
 def test_a_fresh_clone_plans_every_stage_once(repository, recipe, stages):
     assert sorted(planned(repository / recipe)) == sorted(stages)

@@ -21,10 +21,8 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from asr.batches import Collator
 from asr.labels import Labeler
-from asr.loss import training_loss
-from asr.sampled_vocabulary import SampledVocabulary
 from asr.trainer import WhisperTrainer
-from asr.training import companions_of, training_arguments
+from asr.training import companions_of, loss_of, training_arguments
 from asr.training_settings import TrainingSettings
 from asr.whisper_shape import MAX_TOKENS, WINDOW_FRAMES, WINDOW_SECONDS
 
@@ -76,14 +74,8 @@ def trial(model, tokenizer, settings: TrainingSettings, windows: int, limit: flo
     gpu = torch.cuda.is_available()
     outside = _limit_gpu(limit) if gpu else _limit_cpu(limit)
     labeler = Labeler(tokenizer)
-    whisper = model.get_base_model() if hasattr(model, "get_base_model") else model
-    weights = {name: getattr(settings, name) for name in ("ctc_weight", "guided_attention_weight")}
-    if settings.sampled_tokens:
-        size = whisper.config.vocab_size
-        taught = [*range(MAX_TOKENS), *range(labeler.end, size)]
-        weights["vocabulary"] = SampledVocabulary(taught, size, settings.sampled_tokens, settings.seed)
     try:
-        with tempfile.TemporaryDirectory() as folder, training_loss(whisper, labeler, **weights):
+        with tempfile.TemporaryDirectory() as folder, loss_of(model, labeler, settings, taught=range(MAX_TOKENS)):
             trainer = _trainer(model, labeler, settings, windows, Path(folder))
             if processes > 1:
                 trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)

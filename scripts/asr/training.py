@@ -10,7 +10,8 @@ rate) and the curves. What the loop gets right where the usual recipe does not:
 
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
@@ -73,8 +74,7 @@ def train(
     first = arguments.process_index == 0
     with opened_run_dir(run_dir, first):
         labeler = Labeler(tokenizer)
-        whisper = model.get_base_model() if hasattr(model, "get_base_model") else model  # a peft model wraps it
-        mels = whisper.config.num_mel_bins
+        mels = model.config.num_mel_bins
         train_cache, dev_cache = (open_features(features_dir, split, mels) for split in ("train", "dev"))
         if settings.optimizer == "adamw_8bit":
             require_8bit(arguments.device)
@@ -87,9 +87,8 @@ def train(
             settings.guided_attention_weight > 0,
             keeps_state=bool(companions_of(model, settings)),
         )
-        vocabulary = _vocabulary(train_cache, labeler, settings, whisper.config.vocab_size)
-        weights = {name: getattr(settings, name) for name in ("ctc_weight", "guided_attention_weight")}
-        with training_loss(whisper, labeler, **weights, vocabulary=vocabulary):
+        taught = tokens_of(train_cache, settings.sources, labeler) if settings.sampled_tokens else ()
+        with loss_of(model, labeler, settings, taught):
             trainer.train_on()
         gather(model)
         trainer.accelerator.wait_for_everyone()  # all have read the best checkpoint
@@ -100,14 +99,15 @@ def train(
             remove_checkpoints(run_dir)
 
 
-def _vocabulary(
-    cache: FeatureCache, labeler: Labeler, settings: TrainingSettings, size: int
-) -> SampledVocabulary | None:
-    if not settings.sampled_tokens:
-        return None
-    control = range(labeler.end, size)  # and timestamps
-    taught = [*tokens_of(cache, settings.sources, labeler), *control]
-    return SampledVocabulary(taught, size, settings.sampled_tokens, settings.seed)
+def loss_of(model, labeler: Labeler, settings: TrainingSettings, taught: Iterable[int]) -> AbstractContextManager[None]:
+    """Within it the model returns the loss that the settings choose; `taught` are the tokens of all texts."""
+    whisper = model.get_base_model() if hasattr(model, "get_base_model") else model  # a peft model wraps it
+    vocabulary = None
+    if settings.sampled_tokens:
+        size = whisper.config.vocab_size
+        control = range(labeler.end, size)  # and timestamps
+        vocabulary = SampledVocabulary([*taught, *control], size, settings.sampled_tokens, settings.seed)
+    return training_loss(whisper, labeler, settings.ctc_weight, settings.guided_attention_weight, vocabulary)
 
 
 def _trainer(

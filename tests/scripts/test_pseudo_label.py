@@ -1,6 +1,7 @@
 """Recordings without a transcript get the teacher's, every row is accounted for, and none reaches a training without one."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from ctranslate2.converters import TransformersConverter
 from one_sentence import teach
+from ruamel.yaml import YAML
 from transformers import WhisperFeatureExtractor
 
 import pseudo_label
@@ -18,7 +20,7 @@ from asr.model import save_whisper
 from asr.new_model import new_whisper
 from asr.params import ExtractFeatures, PseudoLabel
 from asr.shards import ShardWriter
-from asr.utterance import Utterance, columns, load_split
+from asr.utterance import SPLITS, Utterance, columns, load_split
 from asr.vocabulary import whisper_tokenizer
 
 SAYS = {"teacher": "Schalte das Licht ein.", "agrees": "schalte das Licht ein", "differs": "Rühre den Teig."}
@@ -182,3 +184,33 @@ def test_a_folder_of_recordings_goes_all_the_way(made, tmp_path):
     assert {row["labelled_by"] for row in load_split(tmp_path / "audio", "train")} == {""}
     pseudo_label.main(params(made, tmp_path))
     assert {row["text"] for row in rows_of(tmp_path).values()} == {SAYS["teacher"]}
+
+
+def test_the_recipe_runs_it_between_the_audio_and_the_features(made, repository):
+    """By DVC, with its own params.yaml but for the sizes; a second run has nothing to do."""
+    import soundfile
+
+    recipe = repository / "recipes/distilled_de"
+    values = YAML().load(recipe / "params.yaml")
+    new = {"seed": 0, "mels": 80, "width": 32, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
+    values["base_model"] = {"output_dir": "outputs/base_model", "source": "new", "new": new}
+    read = {"corpus": "audiofolder", "path": "data/read", "language": "de", "domain": "general"}
+    values["prepare_audio"]["sources"]["common_voice"] = read | {"splits": {name: name for name in SPLITS}}
+    YAML().dump(values, recipe / "params.yaml")
+    rng = np.random.default_rng(1)
+    for file in ("recordings/0.wav", "recordings/deep/1.wav", "read/train/2.wav", "read/dev/3.wav", "read/test/4.wav"):
+        (recipe / "data" / file).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(recipe / "data" / file, rng.normal(0, 0.1, 24000), 16000)
+    for split, number in (("train", 2), ("dev", 3), ("test", 4)):
+        (recipe / f"data/read/{split}/metadata.csv").write_text(f"file_name,transcription\n{number}.wav,Ja {number}.\n")
+    shutil.copytree(made / "teacher", recipe / "data/teacher")
+
+    def repro() -> str:
+        done = subprocess.run(["dvc", "repro", "extract_features"], cwd=recipe, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert "Running stage 'pseudo_label'" in repro()
+    taught = load_split(recipe / "outputs/extract_features", "train")
+    assert sorted(taught["text"]) == ["Ja 2.", SAYS["teacher"], SAYS["teacher"]]
+    assert "Running stage" not in repro()
