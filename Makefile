@@ -130,11 +130,11 @@ $(TRAININGS): .venv/installed
 
 .PHONY: test
 test: .venv/installed_dev ## the fast tests (minutes)
-	@python -m pytest $(PYTEST_ARGS)
+	@python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: test-slow
 test-slow: .venv/installed_dev ## the slow tests: whole trainings and the whole pipeline
-	@python -m pytest -m slow $(PYTEST_ARGS)
+	@python -m pytest -m slow -n auto --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: test-all
 test-all: test test-slow ## both

@@ -140,8 +140,8 @@ if __name__ == "__main__":
     parser = flags(__doc__, rounds=3)
     add_flags(parser)
     given = parser.parse_args()
-    need("ffmpeg", "ffprobe")
     corpora = corpora_of(given.clips)
+    need("ffmpeg", "ffprobe")
     with TemporaryDirectory() as place:
         sides = {
             way: Side(jobs, way, corpora, given.workers, Path(place) / str(number), bounds={})

@@ -97,6 +97,7 @@ def train(
                 deliver(folder)
                 save_curves(folder, trainer.state.log_history)
             remove_checkpoints(run_dir)
+    trainer.end()  # a process that leaves the others without it may crash on its way out
 
 
 def loss_of(model, labeler: Labeler, settings: TrainingSettings, taught: Iterable[int]) -> AbstractContextManager[None]:

@@ -26,6 +26,7 @@ with Watchdog(timeout=2 if how != "well" else 60) as watchdog:
                 time.sleep(60)  # for a disk that does not answer
         watchdog.progress(step)
         dist.all_reduce(torch.zeros(1))
+dist.destroy_process_group()
 print("done")
 """
 

@@ -186,6 +186,7 @@ def test_a_folder_of_recordings_goes_all_the_way(made, tmp_path):
     assert {row["text"] for row in rows_of(tmp_path).values()} == {SAYS["teacher"]}
 
 
+@pytest.mark.slow
 def test_the_recipe_runs_it_between_the_audio_and_the_features(made, repository):
     """By DVC, with its own params.yaml but for the sizes; a second run has nothing to do."""
     import soundfile
