@@ -1,18 +1,22 @@
 """Word and character errors of transcripts, counted by jiwer on normalised text.
 
     score(["Wie spät ist es?"], ["wie spät ist das"])
-    # {"wer": 0.25, "cer": 0.1333…, "words": 4, "substitutions": 1, "deletions": 0, "insertions": 0}
+    # {"wer": 0.25, "cer": 0.1333…, "mer": 0.25, "wer_raw": 0.5, …, "words": 4, "substitutions": 1, …}
 
-Rates are fractions, of the whole corpus: errors of all utterances / words of all references.
+Rates are fractions, of the whole corpus: errors of all utterances / words of all references. Side by side: on normalised text
+(`wer`, `cer`, `mer`), as written (`wer_raw`, `cer_raw`: case and punctuation count), and with compounds joined and split at
+will (`wer_compounds`).
 """
 
 import re
-import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
 
 import jiwer
 from jiwer import transforms
+
+from asr.compounds import compound_errors
+from asr.normaliser import words_of_any_script
 
 # What jiwer is given is normalised, so its own transforms have nothing left to do but to split.
 _INTO_WORDS = transforms.ReduceToListOfListOfWords()
@@ -20,14 +24,7 @@ _INTO_CHARACTERS = transforms.ReduceToListOfListOfChars()
 
 _SENTENCE_END = re.compile(r"(?<=[.?!])\s+|(?<=[。？！])")
 
-
-def normalise(text: str) -> str:
-    """`text` in NFC and lower case, with one space for all that is no letter, mark or digit of any script.
-
-    As Whisper's basic normaliser (arXiv 2212.04356, appendix C), except that diacritics stay: "schön" is not "schon".
-    """
-    text = unicodedata.normalize("NFC", text.lower())
-    return " ".join("".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in text).split())
+Normalise = Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -44,13 +41,12 @@ class Counts:
     hits: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
-        return Counts(
-            self.words + other.words,
-            self.substitutions + other.substitutions,
-            self.deletions + other.deletions,
-            self.insertions + other.insertions,
-            self.hits + other.hits,
-        )
+        return Counts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def errors(self) -> int:
+        """Substitutions, deletions and insertions."""
+        return self.substitutions + self.deletions + self.insertions
 
     @property
     def rate(self) -> float:
@@ -58,7 +54,12 @@ class Counts:
 
         Where no word was spoken at all it is the number of insertions, as in jiwer: 0 only if nothing was written.
         """
-        return (self.substitutions + self.deletions + self.insertions) / max(self.words, 1)
+        return self.errors / max(self.words, 1)
+
+    @property
+    def match_error_rate(self) -> float:
+        """MER: the share of the alignment's places that are wrong, never above 1 (Morris et al., Interspeech 2004)."""
+        return self.errors / max(self.errors + self.hits, 1)
 
 
 @dataclass(frozen=True)
@@ -67,16 +68,23 @@ class Scored:
 
     words: Counts = Counts()
     characters: Counts = Counts()
+    raw_words: Counts = Counts()
+    raw_characters: Counts = Counts()
+    compound_errors: int = 0
 
     def __add__(self, other: "Scored") -> "Scored":
-        return Scored(self.words + other.words, self.characters + other.characters)
+        return Scored(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
     def figures(self) -> dict[str, float | int]:
-        """As `metrics.json` has them: `wer` and `cer` (fractions), and the counts of words."""
+        """As `metrics.json` has them: rates (fractions), and the counts of normalised words."""
         words = self.words
         return {
             "wer": words.rate,
             "cer": self.characters.rate,
+            "mer": words.match_error_rate,
+            "wer_raw": self.raw_words.rate,
+            "cer_raw": self.raw_characters.rate,
+            "wer_compounds": self.compound_errors / max(words.words, 1),
             "words": words.words,
             "substitutions": words.substitutions,
             "deletions": words.deletions,
@@ -84,10 +92,18 @@ class Scored:
         }
 
 
-def score_utterance(reference: str, hypothesis: str) -> Scored:
-    """The counts of one utterance; both texts are normalised first."""
-    reference, hypothesis = normalise(reference), normalise(hypothesis)
-    return Scored(_count(reference, hypothesis, _INTO_WORDS), _count(reference, hypothesis, _INTO_CHARACTERS))
+def score_utterance(reference: str, hypothesis: str, normalise: Normalise = words_of_any_script) -> Scored:
+    """The counts of one utterance, normalised and as written."""
+    written = " ".join(reference.split()), " ".join(hypothesis.split())
+    normal = normalise(reference), normalise(hypothesis)
+    words = _count(*normal, _INTO_WORDS)
+    return Scored(
+        words,
+        _count(*normal, _INTO_CHARACTERS),
+        _count(*written, _INTO_WORDS),
+        _count(*written, _INTO_CHARACTERS),
+        compound_errors(*(text.split() for text in normal)) if words.errors else 0,
+    )
 
 
 def total(scored: Iterable[Scored]) -> Scored:
@@ -95,17 +111,19 @@ def total(scored: Iterable[Scored]) -> Scored:
     return sum(scored, Scored())
 
 
-def score(references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, float | int]:
+def score(
+    references: Sequence[str], hypotheses: Sequence[str], normalise: Normalise = words_of_any_script
+) -> dict[str, float | int]:
     """Corpus figures (see `Scored.figures`) of transcripts paired by position.
 
     Raises:
         ValueError: there are not as many hypotheses as references.
     """
     pairs = zip(references, hypotheses, strict=True)
-    return total(score_utterance(reference, hypothesis) for reference, hypothesis in pairs).figures()
+    return total(score_utterance(*pair, normalise) for pair in pairs).figures()
 
 
-def lost_sentences(reference: str, hypothesis: str) -> int:
+def lost_sentences(reference: str, hypothesis: str, normalise: Normalise = words_of_any_script) -> int:
     """How many sentences of a long recording the transcript leaves out.
 
     The whole recording is aligned once. A sentence (it ends in . ? or !) is lost if the alignment deletes at least half

@@ -5,7 +5,8 @@ import random
 import jiwer
 import pytest
 
-from asr.scoring import lost_sentences, normalise, score, score_utterance, total
+from asr.normaliser import words_of_any_script as normalise
+from asr.scoring import lost_sentences, score, score_utterance, total
 
 WORDS = ["Licht", "an", "aus", "Küche", "bitte", "zwölf", "Straße", "die", "wie spät"]
 

@@ -1,0 +1,140 @@
+"""References and hypotheses from files, paired by id, so that any recogniser's transcripts can be judged.
+
+    pairs = read_pairs(Path("hyp.jsonl"), Path("ref.jsonl"))
+    pairs = read_pairs(Path("both.csv"), None)                     # columns `reference` and `hypothesis`
+
+In: JSON lines, CSV or TSV, told by their names, with `id` and `text`. Out: pairs in the references' order. What does not pair
+(missing, doubled, unknown, empty) is an error that names the ids: a rate of what is left would be a wrong number.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr.errors import UserError
+
+SHOWN = 5  # ids in a message
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What was said, and what was recognised; `speaker` is "" where nobody knows."""
+
+    id: str
+    reference: str
+    hypothesis: str
+    speaker: str = ""
+
+
+def read_pairs(predictions: Path, references: Path | None) -> list[Pair]:
+    """The pairs of two files, or of one with both texts.
+
+    Raises:
+        UserError: a file cannot be read, or the two do not pair; with file, line or ids.
+    """
+    if references is None:
+        rows = _rows(predictions, ("reference", "hypothesis"))
+        ids = [str(row.get("id") or number) for number, (_, row) in enumerate(rows, 1)]
+        pairs = [
+            Pair(id, row["reference"], row["hypothesis"], _speaker(row)) for id, (_, row) in zip(ids, rows, strict=True)
+        ]
+        _refuse_doubles(predictions, ids)
+    else:
+        said, heard = (_by_id(path) for path in (references, predictions))
+        _require_same(references, said, predictions, heard)
+        pairs = [Pair(id, row["text"], heard[id]["text"], _speaker(row)) for id, row in said.items()]
+    if not pairs:
+        raise UserError(f"{references or predictions}: no row; nothing to judge")
+    empty = [pair.id for pair in pairs if not pair.reference.strip()]
+    if empty:
+        raise UserError(
+            f"{references or predictions}: {_listed(empty)} without a reference; give the words that are said, or leave the rows "
+            "out: words that are written where nobody speaks have no rate"
+        )
+    return pairs
+
+
+def _speaker(row: Mapping) -> str:
+    return str(row.get("speaker") or "")
+
+
+def _by_id(path: Path) -> dict[str, Mapping]:
+    rows = _rows(path, ("id", "text"))
+    _refuse_doubles(path, [str(row["id"]) for _, row in rows])
+    return {str(row["id"]): row for _, row in rows}
+
+
+def _refuse_doubles(path: Path, ids: list[str]) -> None:
+    seen: set[str] = set()
+    if doubled := [id for id in ids if id in seen or seen.add(id)]:
+        raise UserError(f"{path}: {_listed(doubled)} more than once; an id names one utterance")
+
+
+def _require_same(references: Path, said: Mapping, predictions: Path, heard: Mapping) -> None:
+    missing = [id for id in said if id not in heard]
+    unknown = [id for id in heard if id not in said]
+    problems = []
+    if missing:
+        problems.append(f"{predictions}: {_listed(missing)} missing, which {references} has")
+    if unknown:
+        problems.append(f"{predictions}: {_listed(unknown)}, which {references} does not have")
+    if problems:
+        raise UserError("\n".join(problems))
+
+
+def _listed(ids: list[str]) -> str:
+    more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+    return f"{'ids' if len(ids) > 1 else 'id'} {', '.join(ids[:SHOWN])}{more}"
+
+
+def _rows(path: Path, wanted: tuple[str, ...]) -> list[tuple[int, Mapping]]:
+    """Line numbers and rows, each with the wanted fields as text."""
+    read: Callable[[Path], Iterator[tuple[int, Mapping]]]
+    read = _table if path.suffix.lower() in DELIMITERS else _json_lines
+    try:
+        rows = list(read(path))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from None
+    for line, row in rows:
+        for name in wanted:
+            if not isinstance(row.get(name), str | int) or (name != "id" and not isinstance(row[name], str)):
+                there = ", ".join(map(str, row)) or "nothing"
+                raise UserError(f"{path}:{line}: no text in {name!r}; there are {there}")
+    return rows
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, Mapping]]:
+    with path.open(encoding="utf-8-sig") as file:
+        for line, text in enumerate(file, 1):
+            if not text.strip():
+                continue
+            try:
+                row = json.loads(text)
+            except json.JSONDecodeError as error:
+                raise UserError(
+                    f"{path}:{line}: not JSON ({error.msg}); tables are told by .csv and .tsv"
+                ) from None
+            if not isinstance(row, Mapping):
+                raise UserError(f"{path}:{line}: not a JSON object: {text.strip()[:60]}")
+            yield line, row
+
+
+def _table(path: Path) -> Iterator[tuple[int, Mapping]]:
+    tabs = path.suffix.lower() == ".tsv"
+    quoting = csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL  # as Common Voice's, where a quote is a part of the text
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, delimiter="\t" if tabs else ",", quoting=quoting, strict=not tabs)
+        try:
+            for row in reader:
+                if None in row or None in row.values():
+                    raise UserError(
+                        f"{path}:{reader.line_num}: {len(reader.fieldnames or ())} columns in the head, another number here"
+                    )
+                yield reader.line_num, row
+        except csv.Error as error:
+            raise UserError(f"{path}:{reader.line_num}: {error}") from None
