@@ -13,7 +13,9 @@ companion, average, ranks, adapter, chosen_layers, adapted  the ways to train a 
 features, augmentation, no_speech, prompts                what is heard of utterances, and what may be changed of it
 windows, draws, plan, sound, batches, selection           from utterances to what each step trains on
 label_laws, lint                                          what all of that must satisfy
-loss, ctc, guided_attention, sampled_vocabulary, scoring  what training minimises, and what judges it
+loss, ctc, guided_attention, sampled_vocabulary           what training minimises
+normaliser, compounds, scoring, intervals                 what judges it
+text_pairs, judged_files                                  and any other recogniser
 processes, checkpoints, interruption, non_finite, sharded  what a training must not lose
 watchdog, safe_trainer, trainer                           the loop that loses nothing
 training_settings, callbacks, stopping, training, probe   from windows to weights

@@ -14,6 +14,7 @@ from dataclasses import astuple, dataclass, fields
 
 import jiwer
 from jiwer import transforms
+from rapidfuzz.distance import Levenshtein
 
 from asr.compounds import compound_errors
 from asr.normaliser import words_of_any_script
@@ -121,6 +122,15 @@ def score(
     """
     pairs = zip(references, hypotheses, strict=True)
     return total(score_utterance(*pair, normalise) for pair in pairs).figures()
+
+
+def contiguous_wer(references: Sequence[str], hypotheses: Sequence[str], normalise: Normalise) -> float:
+    """WER of all texts as one, as jiwer's `wer_standardize_contiguous` aligns them: words may be matched across utterances.
+
+    Scores that are published so are at most `wer`, and a little below it where an utterance ends in another's words.
+    """
+    words = [" ".join(map(normalise, texts)).split() for texts in (references, hypotheses)]
+    return Levenshtein.distance(*words) / max(len(words[0]), 1)
 
 
 def lost_sentences(reference: str, hypothesis: str, normalise: Normalise = words_of_any_script) -> int:

@@ -116,9 +116,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Mapping]]:
             try:
                 row = json.loads(text)
             except json.JSONDecodeError as error:
-                raise UserError(
-                    f"{path}:{line}: not JSON ({error.msg}); tables are told by .csv and .tsv"
-                ) from None
+                raise UserError(f"{path}:{line}: not JSON ({error.msg}); tables are told by .csv and .tsv") from None
             if not isinstance(row, Mapping):
                 raise UserError(f"{path}:{line}: not a JSON object: {text.strip()[:60]}")
             yield line, row

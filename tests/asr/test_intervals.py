@@ -1,0 +1,92 @@
+"""Laws of the bootstrap: it covers what it says, speakers widen it, and the same model is no better than itself."""
+
+import numpy as np
+import pytest
+
+from asr.intervals import Resamples
+
+
+def test_the_interval_covers_the_true_rate_about_as_often_as_it_says():
+    rng, covered = np.random.default_rng(0), 0
+    for seed in range(200):
+        words = rng.integers(3, 20, 200)
+        interval = Resamples([""] * 200, resamples=400, seed=seed).interval(rng.binomial(words, 0.1), words)
+        covered += interval.low <= 0.1 <= interval.high
+    assert 180 <= covered <= 199
+
+
+def test_of_normal_errors_it_is_as_wide_as_the_formula_says():
+    words = np.full(2000, 10)
+    errors = np.random.default_rng(1).binomial(words, 0.1)
+    interval = Resamples([""] * 2000).interval(errors, words)
+    expected = 2 * 1.96 * np.std(errors / words) / np.sqrt(2000)
+    assert interval.high - interval.low == pytest.approx(expected, rel=0.05)
+    assert interval.rate == errors.sum() / words.sum()
+
+
+def test_utterances_of_one_speaker_stand_or_fall_together():
+    rng = np.random.default_rng(2)
+    of_speaker = rng.uniform(0, 0.4, 20)
+    words = np.full(400, 10)
+    errors = rng.binomial(words, np.repeat(of_speaker, 20))
+    by_speaker = Resamples([f"s{i // 20}" for i in range(400)])
+    by_utterance = Resamples([""] * 400)
+    assert (by_speaker.unit, by_speaker.units) == ("speaker", 20)
+    assert (by_utterance.unit, by_utterance.units) == ("utterance", 400)
+    wide, narrow = (of.interval(errors, words) for of in (by_speaker, by_utterance))
+    assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
+
+
+def test_one_speaker_is_resampled_by_utterance():
+    """Drawn by speaker, the only one would always be drawn, and nothing would be uncertain."""
+    one = Resamples(["anna"] * 50)
+    assert one.unit == "utterance"
+    interval = one.interval([1, 0] * 25, [5] * 50)
+    assert interval.high > interval.low
+
+
+def test_who_is_not_known_is_a_speaker_of_his_own():
+    assert Resamples(["anna", "anna", "", "", "bert"]).units == 4
+
+
+def test_a_model_against_itself_is_a_draw():
+    errors, words = [0, 1, 2, 0], [5, 5, 5, 5]
+    same = Resamples([""] * 4).compare(errors, errors, words)
+    assert (same.difference, same.low, same.high, same.p, same.wins, same.smallest) == (0, 0, 0, 1.0, 0.5, 0)
+
+
+def test_a_clear_difference_is_found_and_swapped_it_is_the_opposite():
+    rng = np.random.default_rng(3)
+    words = np.full(1000, 10)
+    good, bad = rng.binomial(words, 0.05), rng.binomial(words, 0.08)
+    sets = Resamples([""] * 1000)
+    one, two = sets.compare(good, bad, words), sets.compare(bad, good, words)
+    assert one.high < 0 and one.p < 0.01 and one.wins > 0.99
+    assert (two.difference, two.low, two.high) == pytest.approx((-one.difference, -one.high, -one.low))
+    assert one.p == two.p and one.wins == pytest.approx(1 - two.wins)
+
+
+def test_chance_alone_is_rarely_significant():
+    rng, found = np.random.default_rng(4), 0
+    for seed in range(200):
+        words = np.full(200, 10)
+        first, second = rng.binomial(words, 0.1), rng.binomial(words, 0.1)
+        found += Resamples([""] * 200, resamples=400, seed=seed).compare(first, second, words).p < 0.05
+    assert found <= 20
+
+
+def test_the_smallest_difference_is_found_in_about_four_of_five_test_sets():
+    rng, words = np.random.default_rng(5), np.full(500, 10)
+    smallest = Resamples([""] * 500).compare(rng.binomial(words, 0.1), rng.binomial(words, 0.1), words).smallest
+    found = 0
+    for seed in range(100):
+        first, second = rng.binomial(words, 0.1 - smallest / 2), rng.binomial(words, 0.1 + smallest / 2)
+        found += Resamples([""] * 500, resamples=400, seed=seed).compare(first, second, words).p < 0.05
+    assert 65 <= found <= 92
+
+
+def test_the_same_seed_gives_the_same_figures_and_no_utterance_is_an_error():
+    errors, words = [0, 1, 2, 0], [5, 5, 5, 5]
+    assert Resamples([""] * 4).interval(errors, words) == Resamples([""] * 4).interval(errors, words)
+    with pytest.raises(ValueError, match="no utterance"):
+        Resamples([])
