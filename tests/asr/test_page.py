@@ -298,8 +298,12 @@ def test_a_model_that_was_not_asked_has_no_hypothesis(tmp_path):
         ({"models": [*MODELS, Model("base_model", "tuned")]}, "two models have one name"),
         ({"test_sets": [JudgedOn("general"), JudgedOn("general")]}, "two test sets have one name"),
         ({"test_sets": [JudgedOn("general")]}, "chinese/0: there is no test set 'chinese'; there are"),
-        ({"models": MODELS[:2], "figures": {}}, r"chinese/0: hypotheses of no model: \['convert_to_faster/int8'\]"),
+        (
+            {"models": MODELS[:2], "figures": {}, "differences": ()},
+            r"chinese/0: hypotheses of no model: \['convert_to_faster/int8'\]",
+        ),
         ({"models": MODELS[:2]}, r"figures of no model: \['convert_to_faster/int8'\]"),
+        ({"differences": [Difference("a", "base_model", "general", 0, 0, 0, 1, 0.5)]}, r"of no model: \['a'\]"),
         ({"rows": [one_row(words=["two words"])]}, "white space"),
     ],
 )

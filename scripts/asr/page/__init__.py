@@ -18,9 +18,10 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from asr.page.alignment import Confusions, Edits, align
-from asr.page.drawing import Scale, draw
-from asr.page.judgement import Curve, Difference, Figures, Gate, Hypothesis, Judgement, Model, Row, TestSet
+from asr.page.drawing import draw
+from asr.page.judgement import Curve, Difference, Gate, Hypothesis, Judgement, Model, Row, TestSet
 from asr.page.recordings import Recordings, place
+from asr.page.tables import label, number, of_kind, of_test_set, points, rate
 
 __all__ = [
     "INLINED",
@@ -43,7 +44,6 @@ CURVE = (600, 220)  # width and height of its field
 SCRIPTS = ("rows.js", "player.js", "list.js")
 
 _HERE = Path(__file__).parent
-_NAMES = {"wer": "WER", "cer": "CER", "mer": "MER", "rtf": "RTF"}
 
 
 def write_page(folder: Path, judgement: Judgement, inlined: int = INLINED) -> None:
@@ -54,8 +54,8 @@ def write_page(folder: Path, judgement: Judgement, inlined: int = INLINED) -> No
         inlined: with more bytes of recordings than this they lie in `audio/` beside the page.
 
     Raises:
-        ValueError: two models, or two test sets, have one name; a row names a test set or a model that there is not; a
-            recording is no FLAC; a word is empty or holds white space.
+        ValueError: two models, or two test sets, have one name; a row, figure or difference is of a test set or a model
+            that there is not; a recording is no FLAC; a word is empty or holds white space.
     """
     _check(judgement)
     edits = _align(judgement)
@@ -71,14 +71,14 @@ def write_page(folder: Path, judgement: Judgement, inlined: int = INLINED) -> No
         judgement=judgement,
         roles={model.name: model.role for model in judgement.models},
         position={model.name: i for i, model in enumerate(judgement.models)},
-        sets=[_set(judgement, test_set) for test_set in judgement.test_sets],
-        groups=[_group(judgement, kind, shown) for kind in judgement.groups],
+        sets=[of_test_set(judgement, test_set) for test_set in judgement.test_sets],
+        groups=[of_kind(judgement, kind, [judgement.models[i].name for i in shown]) for kind in judgement.groups],
         filters={kind: list(values) for kind, values in kinds.items() if 1 < len(values) <= MOST_VALUES},
         curves=[drawn for curve in judgement.curves if (drawn := draw(curve.name, curve.points, *CURVE))],
         field=CURVE,
         confusions=_confusions(judgement, edits),
         shown=shown,
-        beside=recordings.beside,
+        told=next((model.name for model in reversed(judgement.models) if model.role == "tuned"), None),
         style=style,
         script=script,
         policy=_policy(style, script, recordings.beside),
@@ -88,31 +88,6 @@ def write_page(folder: Path, judgement: Judgement, inlined: int = INLINED) -> No
     (folder / FILE).write_bytes(page.encode(errors="backslashreplace"))
 
 
-def rate(value: float) -> str:
-    """A fraction in per cent."""
-    return f"{100 * value:.2f}" if math.isfinite(value) else "–"
-
-
-def points(value: float) -> str:
-    """A difference of fractions, in percentage points."""
-    return f"{100 * value:+.2f}".replace("-", "−") if math.isfinite(value) else "–"
-
-
-def number(name: str, value: float) -> str:
-    """A figure of `metrics.json`: rates in per cent, counts whole, all else to three digits."""
-    if name.split("_")[0] in ("wer", "cer", "mer"):
-        return rate(value)
-    if not math.isfinite(value):
-        return "∞" if value > 0 else "–"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.3g}"
-
-
-def label(name: str) -> str:
-    """What a figure is called: "wer_raw" is "WER raw"."""
-    first, *rest = name.split("_")
-    return " ".join([_NAMES.get(first, first), *rest])
-
-
 def _check(judgement: Judgement) -> None:
     models, sets = ([item.name for item in items] for items in (judgement.models, judgement.test_sets))
     for what, names in (("models", models), ("test sets", sets)):
@@ -120,6 +95,9 @@ def _check(judgement: Judgement) -> None:
             raise ValueError(f"two {what} have one name: {names}")
     if unknown := judgement.figures.keys() - set(models):
         raise ValueError(f"figures of no model: {sorted(unknown)}")
+    for item in judgement.differences:
+        if unknown := {item.model, item.base} - set(models):
+            raise ValueError(f"difference of no model: {sorted(unknown)}")
     for row in judgement.rows:
         if row.test_set not in sets:
             raise ValueError(f"{row.id}: there is no test set {row.test_set!r}; there are {sets}")
@@ -128,15 +106,14 @@ def _check(judgement: Judgement) -> None:
 
 
 def _align(judgement: Judgement) -> list[dict[str, Edits]]:
-    """Edits of each row by model."""
-    edits: list[dict[str, Edits]] = [{} for _ in judgement.rows]
-    for model in judgement.models:
-        heard = [i for i, row in enumerate(judgement.rows) if model.name in row.hypotheses]
-        references = [judgement.rows[i].words for i in heard]
-        found = align(references, [judgement.rows[i].hypotheses[model.name].words for i in heard])
-        for i, of_row in zip(heard, found, strict=True):
-            edits[i][model.name] = of_row
-    return edits
+    """Edits of each row by model; what several models wrote alike is aligned once."""
+    different = {(i, tuple(one.words)): None for i, row in enumerate(judgement.rows) for one in row.hypotheses.values()}
+    found = align([judgement.rows[i].words for i, _ in different], [words for _, words in different])
+    edits = dict(zip(different, found, strict=True))
+    return [
+        {model: edits[i, tuple(one.words)] for model, one in row.hypotheses.items()}
+        for i, row in enumerate(judgement.rows)
+    ]
 
 
 def _shown(models: Sequence[Model]) -> list[int]:
@@ -155,52 +132,6 @@ def _kinds(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
         for kind, value in row.groups.items():
             kinds.setdefault(kind, set()).add(value)
     return {kind: {value: i for i, value in enumerate(sorted(values))} for kind, values in kinds.items()}
-
-
-def _interval(figures: Figures, name: str) -> tuple[float, float, float]:
-    value = figures.get(name, math.nan)
-    return value, figures.get(f"{name}_low", value), figures.get(f"{name}_high", value)
-
-
-def _set(judgement: Judgement, test_set: TestSet) -> dict:
-    """A test set's table: one line a model, and the differences on it."""
-    figures = {
-        model.name: judgement.figures[model.name][test_set.name]
-        for model in judgement.models
-        if test_set.name in judgement.figures.get(model.name, {})
-    }
-    drawn = {model: _interval(of_model, test_set.figure) for model, of_model in figures.items()}
-    bounds = ("_low", "_high")
-    others = [name for of_model in figures.values() for name in of_model if not name.endswith(bounds)]
-    differences = [item for item in judgement.differences if item.test_set == test_set.name]
-    ends = [abs(end) for item in differences for end in (item.low, item.high, item.difference) if math.isfinite(end)]
-    scale = Scale.of((end, end, end) for end in ends)
-    return {
-        "test_set": test_set,
-        "rows": sum(row.test_set == test_set.name for row in judgement.rows),
-        "figures": figures,
-        "drawn": drawn,
-        "others": [name for name in dict.fromkeys(others) if name != test_set.figure],
-        "scale": Scale.of(drawn.values()),
-        "differences": differences,
-        "around": Scale(-scale.end, scale.end, (-scale.end, 0.0, scale.end)),
-    }
-
-
-def _group(judgement: Judgement, kind: str, shown: Sequence[int]) -> dict:
-    """A kind's table: one line a value, with the models that the page begins with."""
-    figure = "cer" if all(test_set.figure == "cer" for test_set in judgement.test_sets) else "wer"
-    names = [judgement.models[i].name for i in shown]
-    values = {
-        value: {name: _interval(of_value[name], figure) for name in names if name in of_value}
-        for value, of_value in judgement.groups[kind].items()
-    }
-    words = {
-        value: next((of_model["words"] for of_model in of_value.values() if "words" in of_model), None)
-        for value, of_value in judgement.groups[kind].items()
-    }
-    scale = Scale.of(interval for of_value in values.values() for interval in of_value.values())
-    return {"kind": kind, "figure": figure, "models": names, "values": values, "words": words, "scale": scale}
 
 
 def _confusions(judgement: Judgement, edits: Sequence[Mapping[str, Edits]]) -> dict[str, dict[str, list]]:
