@@ -18,6 +18,7 @@ from asr.page import TestSet as JudgedOn  # pytest takes what is called Test for
 from asr.page.alignment import Confusions, Edits, align
 from asr.page.drawing import Scale, draw
 from asr.page.recordings import place
+from asr.page.tables import parts
 
 EVIL = "<script>alert(1)</script><!-- </style> ]]> \"'> <img src=x onerror=alert(1)> & \\u003c"
 
@@ -108,6 +109,12 @@ def test_the_most_frequent_confusions_come_first():
     assert counted.most("S", 5) == [("b", "x", 2), ("b", "y", 1)]
     assert counted.most("S", 1) == [("b", "x", 2)]
     assert counted.most("D", 5) == [("c", "", 1)] and counted.most("I", 5) == [("", "a", 1)]
+
+
+def test_a_name_may_end_a_line_after_its_joints():
+    assert (
+        parts("faster_whisper/int8") == ["faster_", "whisper/", "int8"] and parts("a/") == ["a/"] and parts("") == [""]
+    )
 
 
 @pytest.mark.parametrize("high", [1e-4, 0.013, 0.2, 0.35, 1.0, 6.95, 480, 12_345])
@@ -257,6 +264,7 @@ def test_figures_gates_and_groups_are_told(tmp_path):
     for text in (
         "3 models on 2 test sets, 40 utterances. 1 of 2 gates missed.",
         "✗ missed",
+        "−0.2900",
         "−29.00",
         "−33.00 to −24.00",
     ):

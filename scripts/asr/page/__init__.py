@@ -21,7 +21,7 @@ from asr.page.alignment import Confusions, Edits, align
 from asr.page.drawing import draw
 from asr.page.judgement import Curve, Difference, Gate, Hypothesis, Judgement, Model, Row, TestSet
 from asr.page.recordings import Recordings, place
-from asr.page.tables import label, number, of_kind, of_test_set, points, rate
+from asr.page.tables import label, number, of_kind, of_test_set, parts, points, rate
 
 __all__ = [
     "INLINED",
@@ -66,7 +66,8 @@ def write_page(folder: Path, judgement: Judgement, inlined: int = INLINED) -> No
     templates = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    templates.globals |= {"rate": rate, "points": points, "number": number, "label": label, "isfinite": math.isfinite}
+    templates.globals |= {"rate": rate, "points": points, "number": number, "label": label, "parts": parts}
+    templates.globals["isfinite"] = math.isfinite
     page = templates.get_template("page.html.jinja").render(
         judgement=judgement,
         roles={model.name: model.role for model in judgement.models},

@@ -1,6 +1,7 @@
 """The tables of the page: which figures stand in which line, with their bounds, and how a number is written."""
 
 import math
+import re
 from collections.abc import Sequence
 
 from asr.page.drawing import Scale
@@ -32,6 +33,11 @@ def label(name: str) -> str:
     """What a figure is called: "wer_raw" is "WER raw"."""
     first, *rest = name.split("_")
     return " ".join([_NAMES.get(first, first), *rest])
+
+
+def parts(name: str) -> list[str]:
+    """A model's name, cut where a line may end: "merge_lora" is "merge_", "lora"."""
+    return re.split(r"(?<=[/_.-])(?=.)", name)
 
 
 def of_test_set(judgement: Judgement, test_set: TestSet) -> dict:
