@@ -194,7 +194,7 @@ def test_filters_search_and_sorting(view):
 
 def test_a_confusion_and_a_group_lead_to_their_rows(view):
     judgement = some_judgement()
-    page = view(judgement, height=3000)
+    page = view(judgement, height=20_000)
     button = page.locator("#confusions details[open] button").first
     word, written = (button.get_attribute(name) for name in ("data-word", "data-written"))
     button.click()
