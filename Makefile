@@ -136,8 +136,12 @@ test: .venv/installed_dev ## the fast tests (minutes)
 test-slow: .venv/installed_dev ## the slow tests: whole trainings and the whole pipeline
 	@python -m pytest -m slow -n auto --dist loadfile $(PYTEST_ARGS)
 
+.PHONY: test-browser
+test-browser: .venv/installed_dev ## the evaluation's page in a real browser; needs Chromium (apt-get install -y chromium)
+	@python -m pytest -m browser $(PYTEST_ARGS)
+
 .PHONY: test-all
-test-all: test test-slow ## both
+test-all: test test-slow test-browser ## all three
 
 .PHONY: lint
 lint: .venv/installed_dev ## ruff: mistakes and layout

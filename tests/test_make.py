@@ -63,7 +63,7 @@ def test_help_is_the_default_and_lists_what_is_for_users(make):
     text = ok(make())
     assert text == ok(make("help"))
     listed = re.findall(r"^  ([a-z0-9_-]+) +\S", text, re.MULTILINE)
-    wanted = "help venv repro plan lint-labels probe push-to-hub train export-ct2 evaluate tensorboard test test-slow test-all lint clean"
+    wanted = "help venv repro plan lint-labels probe push-to-hub train export-ct2 evaluate tensorboard test test-slow test-browser test-all lint clean"
     assert set(wanted.split()) <= set(listed)
     assert all(stage in text for stage in STAGES)
 

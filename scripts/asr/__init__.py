@@ -20,5 +20,5 @@ processes, checkpoints, interruption, non_finite, sharded  what a training must 
 watchdog, safe_trainer, trainer                           the loop that loses nothing
 training_settings, callbacks, stopping, training, probe   from windows to weights
 transcription, pseudo_labels, gates                       from weights to transcripts and figures
-report, lineage, model_card                               what is told of them
+report, page/, lineage, model_card                        what is told of them
 """
