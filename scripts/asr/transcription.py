@@ -42,19 +42,34 @@ class Transformers:
     On a GPU, if there is one, in float16, which OpenAI's weights come in; else on the CPU in float32.
     """
 
-    def __init__(self, folder: Path, batch: int):
-        """`batch`: clips that are decoded at once. Raises `UserError` if the folder holds no Whisper."""
+    def __init__(self, folder: Path, batch: int, full_precision: bool = False):
+        """Raises `UserError` if the folder holds no Whisper.
+
+        Args:
+            batch: clips that are decoded at once.
+            full_precision: float32 on a GPU too.
+        """
         self._folder, self._batch = folder, batch
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._dtype = torch.float32 if self._device == "cpu" else torch.float16
+        self._dtype = torch.float32 if full_precision or self._device == "cpu" else torch.float16
         self._model, self._tokenizer, _ = load_whisper(folder, dtype=self._dtype)
         self._model.to(self._device).eval()
         self._filters = mel_filters(folder)
 
-    @torch.inference_mode()
-    def __call__(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, str]]:
+    def prompt(self, language: str) -> list[int]:
+        """The ids before a transcript without timestamps. Raises `UserError` for a language that the model does not know."""
         if f"<|{language}|>" not in self._model.generation_config.lang_to_id:
             raise UserError(f"{self._folder}: the model does not know the language {language!r}")
+        names = ("startoftranscript", language, "transcribe", "notimestamps")
+        return self._tokenizer.convert_tokens_to_ids([f"<|{name}|>" for name in names])
+
+    def tokens(self, text: str) -> list[int]:
+        """A transcript's ids, as the decoder is taught them: with a space before, and no more than it may write."""
+        return self._tokenizer.encode(" " + text.strip(), add_special_tokens=False)[:MOST_TOKENS]
+
+    @torch.inference_mode()
+    def __call__(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, str]]:
+        self.prompt(language)
         end = self._tokenizer.eos_token_id
         for positions in _batches(waveforms, self._batch):
             clips = [waveforms[i] for i in positions]
@@ -70,6 +85,28 @@ class Transformers:
             )
             for position, clip, tokens in zip(positions, clips, written.tolist(), strict=True):
                 yield position, self._tokenizer.decode(_text_tokens(tokens, end, max_tokens(len(clip)))).strip()
+
+    greedy = __call__
+
+    @torch.inference_mode()
+    def encoded(self, waveform: np.ndarray) -> np.ndarray:
+        """What the encoder says of a clip, padded to 30 s: float32 `[1500, width]`."""
+        return self._model.model.encoder(self._features(waveform)).last_hidden_state[0].float().cpu().numpy()
+
+    @torch.inference_mode()
+    def log_probabilities(self, waveform: np.ndarray, prompt: Sequence[int], text: Sequence[int]) -> np.ndarray:
+        """float32 `[len(text)]`: each token's log-probability after the sound, the prompt and the tokens before it.
+
+        Of text tokens alone, whose ids are below `<|endoftext|>`, as openai-whisper's and CTranslate2's alignments have it.
+        """
+        said = torch.tensor([[*prompt, *text]], device=self._device)
+        logits = self._model(self._features(waveform), decoder_input_ids=said[:, :-1]).logits[0, len(prompt) - 1 :]
+        logs = logits[:, : self._tokenizer.eos_token_id].float().log_softmax(-1)
+        return logs.gather(1, said[0, len(prompt) :, None])[:, 0].cpu().numpy()
+
+    def _features(self, waveform: np.ndarray) -> torch.Tensor:
+        windows = torch.from_numpy(_windows([waveform], self._filters, self._device))
+        return windows.to(self._device, self._dtype)
 
 
 class FasterWhisper:
@@ -129,6 +166,20 @@ class FasterWhisper:
             for position, clip, result in zip(positions, clips, written, strict=True):
                 tokens = _text_tokens(result.sequences_ids[0], end, max_tokens(len(clip)))
                 yield position, tokenizer.decode(tokens).strip()
+
+    def encoded(self, waveform: np.ndarray) -> np.ndarray:
+        """What the encoder says of a clip, padded to 30 s: float32 `[1500, width]`."""
+        return np.asarray(self._encode(waveform).to_device(ctranslate2.Device.cpu).to(ctranslate2.DataType.float32))[0]
+
+    def log_probabilities(self, waveform: np.ndarray, prompt: Sequence[int], text: Sequence[int]) -> np.ndarray:
+        """float32 `[len(text)]`, as `Transformers.log_probabilities`; `prompt` ends with `<|notimestamps|>`."""
+        # `align` adds the last token of the prompt by itself.
+        (found,) = self._model.model.align(self._encode(waveform), list(prompt[:-1]), [list(text)], WINDOW_FRAMES // 2)
+        return np.log(np.maximum(found.text_token_probs, np.finfo(np.float32).tiny), dtype=np.float32)
+
+    def _encode(self, waveform: np.ndarray) -> ctranslate2.StorageView:
+        features = _windows([waveform], self._filters, "cpu")
+        return self._model.model.encode(ctranslate2.StorageView.from_array(features))
 
     def beam(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, str]]:
         """The defaults without the fallback to sampling, so that a transcript depends on its clip alone."""

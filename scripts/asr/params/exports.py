@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from asr.params.section import Group, Section
+from asr.params.section import Group, Section, Share
 
 Quantization = Literal[
     "float32", "float16", "bfloat16", "int16", "int8", "int8_float32", "int8_float16", "int8_bfloat16"
@@ -23,6 +23,19 @@ class MergeLora(Section):
     tolerance: PositiveFloat = Field(
         description="largest difference of logits between base + adapter and the merged model"
     )
+
+
+class Parity(Group):
+    """How near an export must be to its model, on real recordings; what is further is not written."""
+
+    audio_dir: Path = Field(description="prepare_audio's folder; utterances of its dev split are what both hear")
+    utterances: PositiveInt = Field(default=32, description="how many")
+    encoder_cosine: float = Field(description="of the encoder's output with the model's, at least, for each recording")
+    log_probability: PositiveFloat = Field(
+        description="mean difference of the log-probabilities of the transcripts' tokens, in nats, at most"
+    )
+    identical: Share = Field(description="share of greedy transcripts that are the model's to the letter, at least")
+    wer_difference: Share = Field(description="difference of WER, at most")
 
 
 class ConvertToFaster(Section):

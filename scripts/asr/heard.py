@@ -1,0 +1,51 @@
+"""Real recordings with what is said in them, for a proof on a few of them.
+
+    heard = read_heard(Path("outputs/prepare_audio"), utterances=32)
+
+In: prepare_audio's folder. Out: utterances of its dev split, always the same ones, in the language that most of them are in.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from asr.audio import decode
+from asr.errors import UserError
+from asr.utterance import load_split
+from asr.whisper_shape import WINDOW_SECONDS
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Recordings in one language, each at most 30 s, and what is said in them."""
+
+    waveforms: Sequence[np.ndarray]  # float32 [samples]
+    texts: Sequence[str]
+    speakers: Sequence[str]
+    language: str
+
+
+def read_heard(audio_dir: Path, utterances: int) -> Heard:
+    """At most so many of the dev split.
+
+    Raises:
+        UserError: it has no transcribed recording of at most 30 s.
+    """
+    split = load_split(audio_dir, "dev")
+    columns = (split[name] for name in ("text", "task", "language", "seconds"))
+    rows = [
+        (i, language)
+        for i, (text, task, language, seconds) in enumerate(zip(*columns, strict=True))
+        if text and task == "transcribe" and seconds <= WINDOW_SECONDS
+    ]
+    if not rows:
+        raise UserError(
+            f"{audio_dir}/dev: no transcribed recording of at most 30 s to compare an export with its model on"
+        )
+    language = Counter(language for _, language in rows).most_common(1)[0][0]
+    indices = [i for i, spoken in rows if spoken == language]
+    chosen = split.select(sorted(np.random.default_rng(0).permutation(indices)[:utterances].tolist()))
+    return Heard([decode(audio) for audio in chosen["audio"]], chosen["text"][:], chosen["speaker"][:], language)

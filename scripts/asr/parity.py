@@ -1,0 +1,161 @@
+"""Whether an export behaves as the model that it was made of: measured on real recordings before its stage ends.
+
+    parity = Parity(Path("outputs/merge_lora"), read_heard(Path("outputs/prepare_audio"), utterances=32), batch=16)
+    measured = parity.of(engine, folder, load_seconds=0.4)     # what parity.json holds
+    missed = misses(measured, limits)                          # [] if it is equal enough
+
+In: the model, an engine that runs the export (`transcription.FasterWhisper`, `whisper_cpp.WhisperCpp`, `onnx_engine.Onnx`), and
+recordings with their transcripts. What is compared: the encoder's output, how probable each finds the tokens of the transcript
+(teacher-forced), greedy transcripts and their errors. The model is computed by transformers in float32.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from asr.heard import Heard
+from asr.intervals import Resamples
+from asr.normaliser import Normaliser, profile_of
+from asr.scoring import score_utterance
+from asr.transcription import Transformers
+from asr.whisper_shape import SAMPLE_RATE
+
+FORCED = 8  # recordings whose encoder output and probabilities are compared; a transcript more says less than these
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far an export may be from its model; the fields are described in `params.Parity`."""
+
+    encoder_cosine: float
+    log_probability: float
+    identical: float
+    wer_difference: float
+
+
+class Engine(Protocol):
+    """What runs an export."""
+
+    def greedy(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, str]]: ...
+
+    def encoded(self, waveform: np.ndarray) -> np.ndarray | None: ...
+
+    def log_probabilities(self, waveform: np.ndarray, prompt: list[int], text: list[int]) -> np.ndarray | None: ...
+
+
+class Parity:
+    """A model, against which its exports are measured."""
+
+    def __init__(self, model_dir: Path, heard: Heard, batch: int):
+        """`batch`: recordings that the model decodes at once."""
+        self._model, self._heard = Transformers(model_dir, batch, full_precision=True), heard
+        self._prompt = self._model.prompt(heard.language)
+        self._texts = [self._model.tokens(text) for text in heard.texts[:FORCED]]
+        self._normalise = Normaliser.of(profile_of(heard.language))
+        self._seconds = sum(map(len, heard.waveforms)) / SAMPLE_RATE
+
+    def of(self, engine: Engine, export: Path, load_seconds: float) -> dict:
+        """What is measured of an export: `export`'s size, and figures of `engine`, which runs it.
+
+        Returns:
+            as parity.json: rates and shares as fractions, log-probabilities in nats; `None` where the engine does not tell.
+        """
+        transcripts, seconds = _transcripts(engine, self._heard)
+        same = [mine == its for mine, its in zip(self._transcripts[0], transcripts, strict=True)]
+        return {
+            "recordings": len(transcripts),
+            "seconds": round(self._seconds, 2),
+            "encoder": self._encoder(engine),
+            "log_probabilities": self._probabilities(engine),
+            "identical_transcripts": sum(same) / len(same),
+            "wer": self._errors(transcripts),
+            "megabytes": sum(file.stat().st_size for file in _files(export)) / 1e6,
+            "load_seconds": round(load_seconds, 3),
+            "speech_seconds_a_second": {
+                "export": round(self._seconds / seconds, 1),
+                "model": round(self._seconds / self._transcripts[1], 1),
+            },
+        }
+
+    @cached_property
+    def _transcripts(self) -> tuple[list[str], float]:
+        return _transcripts(self._model, self._heard)
+
+    @cached_property
+    def _scored(self) -> list:
+        return self._score(self._transcripts[0])
+
+    def _score(self, transcripts: Sequence[str]) -> list:
+        pairs = zip(self._heard.texts, transcripts, strict=True)
+        return [score_utterance(*pair, self._normalise).words for pair in pairs]
+
+    def _errors(self, transcripts: Sequence[str]) -> dict:
+        mine, its = self._scored, self._score(transcripts)
+        words = [one.words for one in mine]
+        sets = Resamples(self._heard.speakers)
+        compared = sets.compare([one.errors for one in its], [one.errors for one in mine], words)
+        model, export = (sum(one.errors for one in side) / max(sum(words), 1) for side in (mine, its))
+        return {
+            "model": model,
+            "export": export,
+            "difference": compared.difference,
+            "interval": [compared.low, compared.high],
+            "resampled_by": sets.unit,
+        }
+
+    def _encoder(self, engine: Engine) -> dict | None:
+        cosines, errors = [], []
+        for waveform in self._heard.waveforms[:FORCED]:
+            if (its := engine.encoded(waveform)) is None:
+                return None
+            mine = self._model.encoded(waveform)
+            cosines.append(float((mine * its).sum() / (np.linalg.norm(mine) * np.linalg.norm(its))))
+            errors.append(float(np.abs(mine - its).max()))
+        return {"lowest_cosine": min(cosines), "maximum_error": max(errors)}
+
+    def _probabilities(self, engine: Engine) -> dict | None:
+        differences = []
+        for waveform, text in zip(self._heard.waveforms, self._texts, strict=False):
+            if not text:
+                continue
+            if (its := engine.log_probabilities(waveform, self._prompt, text)) is None:
+                return None
+            differences.append(np.abs(its - self._model.log_probabilities(waveform, self._prompt, text)))
+        if not differences:
+            return None
+        together = np.concatenate(differences)
+        return {"mean_difference": float(together.mean()), "maximum_difference": float(together.max())}
+
+
+def misses(measured: Mapping, limits: Limits) -> list[str]:
+    """What of an export is further from its model than the limits allow, a line each."""
+    found = []
+
+    def require(what: str, value: float, limit: float, at_least: bool) -> None:
+        if value < limit if at_least else value > limit:
+            found.append(f"{what} {value:.4g}, {'at least' if at_least else 'at most'} {limit:g}")
+
+    if (encoder := measured["encoder"]) is not None:
+        require("cosine of the encoder's output", encoder["lowest_cosine"], limits.encoder_cosine, at_least=True)
+    if (logs := measured["log_probabilities"]) is not None:
+        require("mean difference of log-probabilities", logs["mean_difference"], limits.log_probability, at_least=False)
+    require("share of identical transcripts", measured["identical_transcripts"], limits.identical, at_least=True)
+    require("difference of WER", abs(measured["wer"]["difference"]), limits.wer_difference, at_least=False)
+    return found
+
+
+def _transcripts(engine: Engine, heard: Heard) -> tuple[list[str], float]:
+    """Transcripts in the recordings' order, and the seconds that they took."""
+    texts, start = [""] * len(heard.waveforms), time.perf_counter()
+    for position, text in engine.greedy(heard.waveforms, heard.language):
+        texts[position] = text
+    return texts, time.perf_counter() - start
+
+
+def _files(export: Path) -> list[Path]:
+    return [file for file in export.rglob("*") if file.is_file()] if export.is_dir() else [export]
