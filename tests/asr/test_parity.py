@@ -1,0 +1,103 @@
+"""An export of the same weights is equal to its model; one of others is not, and the figures say in what."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from ctranslate2.converters import TransformersConverter
+from one_sentence import teach
+from transformers import WhisperFeatureExtractor
+
+from asr.heard import Heard
+from asr.model import load_whisper, save_whisper
+from asr.new_model import new_whisper
+from asr.parity import Limits, Parity, misses
+from asr.transcription import FasterWhisper, Transformers
+from asr.vocabulary import whisper_tokenizer
+
+SENTENCE = "Schalte das Licht ein."
+LIMITS = Limits(encoder_cosine=0.999, log_probability=0.01, identical=1.0, wer_difference=0.0)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A small model that has learnt a sentence, and what CTranslate2 makes of it and of one with other weights."""
+    folder = tmp_path_factory.mktemp("parity")
+    model = new_whisper(mels=80, width=64, heads=2, encoder_layers=1, decoder_layers=1, seed=0)
+    torch.manual_seed(0)
+    teach(model, whisper_tokenizer(80), " " + SENTENCE)
+    save_whisper(folder / "model", model, whisper_tokenizer(80), WhisperFeatureExtractor())
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight += 0.05 * weight.std() * torch.randn_like(weight) if weight.dim() > 1 else 0
+    save_whisper(folder / "other", model, whisper_tokenizer(80), WhisperFeatureExtractor())
+    files = ["tokenizer.json", "preprocessor_config.json"]
+    for name, source, quantization in (
+        ("same", "model", "float32"),
+        ("int8", "model", "int8"),
+        ("other", "other", "float32"),
+    ):
+        TransformersConverter(str(folder / source), copy_files=files).convert(
+            str(folder / "ct2" / name), quantization=quantization
+        )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def heard():
+    rng = np.random.default_rng(0)
+    waveforms = [rng.normal(0, 0.1, round(16000 * seconds)).astype(np.float32) for seconds in (1.0, 2.5, 4.0)]
+    return Heard(waveforms, [SENTENCE, SENTENCE, "Licht aus."], ["", "", ""], "de")
+
+
+@pytest.fixture(scope="module")
+def measured(made, heard):
+    parity = Parity(made / "model", heard, batch=2)
+    return {
+        name: parity.of(FasterWhisper(made / "ct2" / name, 2, 1, 1), made / "ct2" / name, load_seconds=0.5)
+        for name in ("same", "int8", "other")
+    }
+
+
+def test_the_same_weights_are_equal(measured):
+    same = measured["same"]
+    assert misses(same, LIMITS) == []
+    assert same["encoder"]["lowest_cosine"] > 0.9999 and same["encoder"]["maximum_error"] < 1e-3
+    assert same["log_probabilities"]["maximum_difference"] < 1e-3
+    assert same["identical_transcripts"] == 1.0
+    assert same["wer"]["difference"] == 0 and same["wer"]["model"] == same["wer"]["export"]
+    assert same["recordings"] == 3 and same["seconds"] == 7.5 and same["load_seconds"] == 0.5
+    json.dumps(same, allow_nan=False)
+
+
+def test_coarser_weights_are_a_little_off_and_other_weights_are_named(measured):
+    assert (
+        measured["int8"]["log_probabilities"]["mean_difference"]
+        > measured["same"]["log_probabilities"]["mean_difference"]
+    )
+    assert measured["int8"]["megabytes"] < measured["same"]["megabytes"]
+    missed = misses(measured["other"], LIMITS)
+    assert any(line.startswith("cosine of the encoder's output 0.") for line in missed)
+    assert any("log-probabilities" in line for line in missed)
+
+
+def test_what_an_engine_does_not_tell_is_not_judged(measured):
+    untold = measured["other"] | {"encoder": None, "log_probabilities": None}
+    assert not any(
+        "cosine" in line or "log-prob" in line
+        for line in misses(untold, replace(LIMITS, identical=0, wer_difference=1))
+    )
+
+
+def test_probabilities_are_those_of_the_models_own_softmax(made, heard):
+    engine = Transformers(made / "model", 1)
+    prompt, text = engine.prompt("de"), engine.tokens(SENTENCE)
+    model, tokenizer, extractor = load_whisper(made / "model", dtype="float32")
+    features = extractor(heard.waveforms[0], sampling_rate=16000, return_tensors="pt").input_features
+    with torch.no_grad():
+        logits = model(features, decoder_input_ids=torch.tensor([[*prompt, *text]])).logits[0]
+    for i, token in enumerate(text):
+        expected = logits[len(prompt) - 1 + i, : tokenizer.eos_token_id].log_softmax(-1)[token]
+        assert engine.log_probabilities(heard.waveforms[0], prompt, text)[i] == pytest.approx(float(expected), abs=1e-3)
