@@ -25,10 +25,15 @@ from asr.whisper_shape import LANGUAGES, WINDOW_SECONDS
 
 FORMATS = ("txt", "srt", "vtt", "json")
 # By their suffixes, of the files in a folder; a file that is given by its name may have any.
-RECORDINGS = frozenset(
-    ".3gp .aac .ac3 .aif .aiff .amr .au .avi .caf .flac .flv .m4a .m4b .m4v .mka .mkv .mov .mp2 .mp3 .mp4 .mpeg .mpg .oga "
-    ".ogg .ogv .opus .ts .wav .weba .webm .wma .wmv".split()
+AUDIO = (
+    *(".aac", ".ac3", ".aif", ".aiff", ".amr", ".au", ".caf", ".flac", ".m4a", ".m4b", ".mka"),
+    *(".mp2", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".weba", ".wma"),
 )
+VIDEO = (
+    *(".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts"),
+    *(".webm", ".wmv"),
+)
+RECORDINGS = frozenset(AUDIO + VIDEO)
 STDOUT = Path("-")
 # The guide's infer_tfs.py and infer_ct2.py are called with these; --audio_path and --model_path are flags here too.
 GUIDE = {

@@ -1,6 +1,7 @@
 """Cut at silences: nothing that is said is lost, nothing is heard twice, and no piece is too long."""
 
 import random
+from itertools import pairwise
 
 import librosa
 import numpy as np
@@ -58,7 +59,7 @@ def test_no_piece_is_too_long_nor_overlaps_the_one_before(said, most, size):
     sound = np.concatenate([part for number in range(8) for part in (said[number % 3], silence(0.3 + 0.2 * number))])
     pieces = list(cut(in_blocks(sound, size), most))
     assert all(0 < piece.seconds <= most for piece in pieces)
-    assert all(a.end <= b.start + 1e-9 for a, b in zip(pieces, pieces[1:], strict=False))
+    assert all(a.end <= b.start + 1e-9 for a, b in pairwise(pieces))
     covered = np.zeros(len(sound), bool)
     for piece in pieces:
         covered[round(piece.start * 16_000) :][: len(piece.waveform)] = True

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -33,8 +34,7 @@ from asr.whisper_shape import LANGUAGES
 
 SCRIPT = Path(transcribe.__file__)
 SAYS = "Schalte das Licht ein."
-KINDS = {"transformers": "base", "ctranslate2": "faster", "ggml": "ggml", "onnx": "onnx"}
-WRITERS = {"ggml": "asr.ggml", "onnx": "asr.onnx_export"}  # of the other stages that export
+KINDS = {"transformers": "base", "ctranslate2": "faster", "ggml": "ggml/f16", "onnx": "onnx/float32"}
 
 
 @pytest.fixture(scope="module")
@@ -53,17 +53,19 @@ def models(tmp_path_factory):
 
 @pytest.fixture
 def model_of(models):
+    """The folder of a kind; ggml and ONNX are written by their own stages."""
+
     def of(kind):
-        folder = models / KINDS[kind]
-        if kind in WRITERS and not folder.exists():
-            writer = pytest.importorskip(WRITERS[kind], reason=f"nothing writes {kind} here")
-            folder.mkdir()
+        folder, given = (
+            models / KINDS[kind],
+            {"model_dir": models / "base", "output_dir": (models / KINDS[kind]).parent},
+        )
+        if not folder.exists():
+            stage = pytest.importorskip(f"convert_to_{kind}", reason=f"no stage that writes {kind} here")
             if kind == "ggml":
-                writer.write_ggml(models / "base", folder / "ggml-model.bin", "f16")
+                stage.main(stage.ConvertToGgml(types=["f16"], **given))
             else:
-                writer.export_onnx(models / "base", folder)
-                for name in ("tokenizer.json", "preprocessor_config.json", "generation_config.json"):
-                    shutil.copy(models / "base" / name, folder)
+                stage.main(stage.ConvertToOnnx(dtypes=["float32"], **given))
         return folder
 
     return of
@@ -154,7 +156,7 @@ def test_subtitles_are_read_by_others_and_times_are_those_of_the_video(models, t
     for form in ("srt", "vtt"):
         events = pysubs2.SSAFile.load(str(tmp_path / f"talk.{form}"), encoding="utf-8").events
         assert [event.text for event in events] == lines and len(lines) >= 2
-        assert all(a.start < a.end <= b.start < b.end for a, b in zip(events, events[1:], strict=False))
+        assert all(a.start < a.end <= b.start < b.end for a, b in pairwise(events))
         same = pysubs2.SSAFile.load(str(tmp_path / f"wav/talk.{form}"), encoding="utf-8").events
         assert [event.start for event in events] == pytest.approx([event.start for event in same], abs=100)
 
@@ -279,9 +281,13 @@ def test_half_a_model_is_one_message(models, tmp_path, name, change, says):
 
 
 def test_what_is_no_model_is_one_message(models, tmp_path):
+    two = tmp_path / "two"
+    for name in ("base", "faster"):
+        (two / name).parent.mkdir(exist_ok=True)
+        (two / name).symlink_to(models / name)
     for path, says in (
         (tmp_path / "nowhere", "no such folder"),
-        (models, "holds models, and is none; give one of them: base, faster"),
+        (two, "holds models, and is none; give one of them: base, faster$"),
         (SCRIPT, "no file of whisper.cpp's"),
     ):
         with pytest.raises(UserError, match=says):
@@ -371,7 +377,9 @@ def test_memory_does_not_grow_with_the_length(models, talk, tmp_path, suffix):
                     container.mux(packets)
         flags = [file, "--model", models / "faster", "--beam_size", "1", "--format", "txt,srt,vtt"]
         command = [sys.executable, "-c", PEAK, SCRIPT, *flags]
-        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"WORKERS": "1"})
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=os.environ | {"WORKERS": "1", "PYTHONPATH": str(SCRIPT.parent)}
+        )
         assert done.returncode == 0, done.stderr
         peaks[minutes] = int(done.stdout.split("peak ")[1]) / 1024
         assert len((tmp_path / f"{minutes}.txt").read_text().splitlines()) >= 6 * minutes

@@ -57,7 +57,7 @@ class Decoding:
     threads: int = 1
 
 
-def open_engine(path: Path, decoding: Decoding = Decoding()) -> Engine:  # noqa: B008, it is frozen
+def open_engine(path: Path, decoding: Decoding = Decoding()) -> Engine:
     """The engine of a folder, or of a ggml file.
 
     Raises:
