@@ -21,9 +21,9 @@ from asr.command import full_disk, run
 from asr.environment import workers
 from asr.errors import UserError
 from asr.guide_flags import HUB_ID, guide_flags
+from asr.transcripts import FORMATS
 from asr.whisper_shape import LANGUAGES, WINDOW_SECONDS
 
-FORMATS = ("txt", "srt", "vtt", "json")
 # By their suffixes, of the files in a folder; a file that is given by its name may have any.
 AUDIO = (
     *(".aac", ".ac3", ".aif", ".aiff", ".amr", ".au", ".caf", ".flac", ".m4a", ".m4b", ".mka"),
