@@ -136,7 +136,7 @@ def say(job: Job, heard, count: int, started: float) -> None:
     where = ", ".join(map(str, job.outputs.values())) or "standard output"
     took = f"{heard.seconds:.1f} s of sound in {time.monotonic() - started:.1f} s"
     if not count:
-        silent = "nobody speaks" if heard.language is None or heard.probability is None else "the model hears no words"
+        silent = "the model hears no words" if heard.pieces else "nobody speaks"
         print(f"{job.recording}: {silent}; the transcript is empty: {where}; {took}", flush=True)
         return
     language = heard.language if heard.probability is None else f"{heard.language} ({heard.probability:.0%} sure)"

@@ -17,7 +17,8 @@ from asr.params import BaseModel, ConvertToFaster, Evaluation, MergeLora
 from asr.params_file import Params, read_params
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-STAGES = sorted({path.stem for path in (REPOSITORY / "scripts").glob("*.py")} - {"transcribe"})  # which reads no params.yaml
+SCRIPTS = {path.stem for path in (REPOSITORY / "scripts").glob("*.py")}
+STAGES = sorted(SCRIPTS - {"transcribe"})  # which reads no params.yaml
 HEAVY = {"torch", "transformers", "datasets", "ctranslate2", "librosa", "peft", "pandas", "numpy"}
 
 
