@@ -25,7 +25,7 @@ def at(seconds):
         ([at(0), 1, at(3), at(3.2), 2, at(5)], [(0.0, 3.0, [1], 1), (3.2, 5.0, [2], 4)], 9.0),
         ([at(0), 1, at(3), at(3)], [(0.0, 3.0, [1], 1)], 3.0),  # a pair at the end: more follows
         ([at(0), 1, at(3), at(3), 2, 3], [(0.0, 3.0, [1], 1)], 3.0),  # unfinished: heard again from the pair
-        ([at(0), at(9)], [], 9.0),  # silence
+        ([at(0), at(9)], [], 0.0),  # which the rules forbid; `decode_on` does not ask again
         ([at(0), 1, at(20)], [(0.0, 9.0, [1], 1)], 9.0),  # later than the sound
     ],
 )
