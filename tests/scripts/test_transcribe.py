@@ -128,6 +128,7 @@ def test_engines_detect_the_same_language_and_take_prompts_and_beams(kind, model
     assert language == expected[0] in LANGUAGES and probability == pytest.approx(expected[1], abs=0.02)
     assert engine.languages == reference.languages == set(LANGUAGES[:-1]) and engine.seconds == 30
     plain = [segment.text.strip() for segment in engine.segments(sound, "de")]
+    assert [segment.text.strip() for segment in engine.segments(sound, "de", words=True)] == plain
     # One that never saw a prompt loses its way after one; and one of any length fits.
     prompted = [segment.text.strip() for segment in engine.segments(sound, "de", prompt="Hallo")]
     assert plain == [SAYS] and prompted != plain
