@@ -11,6 +11,9 @@ MASTER ?=
 FSDP ?=
 STAGE ?= train_german_model
 MEMORY_GB ?=
+FILE ?=
+MODEL ?=
+TRANSCRIBE_ARGS ?=
 DVC_ARGS ?=
 PYTEST_ARGS ?=
 PYTHON ?= $(firstword $(foreach python,python3 python3.12 python3.11,$(shell $(python) -c $(IS_SUPPORTED) 2>/dev/null && echo $(python))) python3)
@@ -22,7 +25,7 @@ IS_SUPPORTED := 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 
 # DVC runs stages in the user's $$SHELL unless told otherwise.
 export SHELL := /bin/sh
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-export RECIPE GPUS NNODES NODE_RANK MASTER FSDP STAGE MEMORY_GB
+export RECIPE GPUS NNODES NODE_RANK MASTER FSDP STAGE MEMORY_GB FILE MODEL
 
 # Modules of scripts/asr that Make itself starts.
 asr = PYTHONPATH='$(CURDIR)/scripts' python -m asr
@@ -98,6 +101,12 @@ push-to-hub: .venv/installed ## the finished model and its card on the Hugging F
 .PHONY: evaluate
 evaluate: evaluation ## evaluation, and its figures
 	@$(in_recipe) && $(asr).report outputs/evaluation/metrics.json
+
+.PHONY: transcribe
+transcribe: .venv/installed ## what is said in FILE=talk.mp4, or a folder; [MODEL=folder] [TRANSCRIBE_ARGS='--format srt --language de']
+	@if [ -z "$$FILE" ]; then echo 'error: give a recording or a folder of them: make transcribe FILE=talk.mp4' >&2; exit 2; fi
+	@file=$$(realpath -m -- "$$FILE"); model=$$MODEL; if [ -e "$$model" ]; then model=$$(realpath -- "$$model"); fi; \
+	$(in_recipe) && python '$(CURDIR)/scripts/transcribe.py' $${model:+--model "$$model"} $(TRANSCRIBE_ARGS) -- "$$file"
 
 .PHONY: tensorboard
 tensorboard: .venv/installed ## the training curves in a browser, until Ctrl-C

@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS = REPOSITORY / "scripts"
 RECIPES = [REPOSITORY, *sorted(path.parent for path in REPOSITORY.glob("recipes/*/dvc.yaml"))]
 # What looks and makes nothing is no stage, and reads the sections of those that it is about; its target is called alike.
-COMMANDS = {"lint_labels", "probe", "push_to_hub"}
+COMMANDS = {"lint_labels", "probe", "push_to_hub", "transcribe"}
 STAGES = sorted({path.stem for path in SCRIPTS.glob("*.py")} - COMMANDS)
 
 # How a stage starts, where it reads and writes, what it shows meanwhile, and what ends it. Nothing of it reaches an output, and

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-COMMANDS = {"lint_labels", "probe", "push_to_hub"}
+COMMANDS = {"lint_labels", "probe", "push_to_hub", "transcribe"}
 STAGES = sorted({path.stem for path in (REPOSITORY / "scripts").glob("*.py")} - COMMANDS)
 ALIASES = {"train": "train_german_model", "evaluate": "evaluation", "export-ct2": "convert_to_faster"}
 
@@ -63,7 +63,8 @@ def test_help_is_the_default_and_lists_what_is_for_users(make):
     text = ok(make())
     assert text == ok(make("help"))
     listed = re.findall(r"^  ([a-z0-9_-]+) +\S", text, re.MULTILINE)
-    wanted = "help venv repro plan lint-labels probe push-to-hub train export-ct2 evaluate tensorboard test test-slow test-browser test-all lint clean"
+    wanted = "help venv repro plan lint-labels probe push-to-hub train export-ct2 evaluate transcribe tensorboard "
+    wanted += "test test-slow test-browser test-all lint clean"
     assert set(wanted.split()) <= set(listed)
     assert all(stage in text for stage in STAGES)
 
@@ -142,6 +143,16 @@ def test_probe_runs_in_the_recipes_folder_with_its_memory(make, repository, tiny
         "import os; print(os.getcwd(), os.environ['MEMORY_GB'], os.environ['STAGE'])"
     )
     assert ok(make("probe", "RECIPE=tiny", "MEMORY_GB=16")) == f"{tiny} 16 train_german_model\n"
+
+
+def test_transcribe_finds_what_is_named_from_here_in_the_recipes_folder(make, repository, tiny):
+    (repository / "scripts/transcribe.py").write_text("import os, sys; print(os.getcwd(), sys.argv[1:])")
+    assert make("transcribe", "RECIPE=tiny").returncode == 2
+    recording = str(repository / "my talk.mp4")
+    assert ok(make("transcribe", "RECIPE=tiny", "FILE=my talk.mp4")) == f"{tiny} {['--', recording]}\n"
+    flags = ["--model", str(repository / "scripts"), "--format", "srt", "--", recording]
+    args = ("FILE=my talk.mp4", "MODEL=scripts", "TRANSCRIBE_ARGS=--format srt")
+    assert ok(make("transcribe", "RECIPE=tiny", *args)) == f"{tiny} {flags}\n"
 
 
 def test_export_copies_to_the_model_folder(make, repository, tiny, tmp_path):

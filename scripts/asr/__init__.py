@@ -20,5 +20,6 @@ processes, checkpoints, interruption, non_finite, sharded  what a training must 
 watchdog, safe_trainer, trainer                           the loop that loses nothing
 training_settings, callbacks, stopping, training, probe   from windows to weights
 transcription, pseudo_labels, gates                       from weights to transcripts and figures
+stream, voice_activity, pieces, segments, engines/, long_form, transcripts  from recordings of any length to files
 report, page/, lineage, model_card                        what is told of them
 """

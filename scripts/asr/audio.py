@@ -95,7 +95,7 @@ def _with_soundfile(
         rate = file.samplerate
         if rate < LOWEST_RATE:
             raise CorruptAudio(f"a rate of {rate} Hz")
-        if lie := _lie_of_header(file.extra_info):
+        if lie := lie_of_header(file.extra_info):
             raise CorruptAudio(lie)
         if file.frames >= UNKNOWN_FRAMES:
             raise soundfile.SoundFileRuntimeError("its header does not say how long it is")
@@ -115,7 +115,7 @@ def _with_soundfile(
     return samples, rate
 
 
-def _lie_of_header(log: str) -> str:
+def lie_of_header(log: str) -> str:
     """How a header contradicts a file's bytes, by libsndfile's log; libsndfile itself reads what it can in silence.
 
     A recorder that writes into a pipe cannot know the length and claims the highest: that is no lie.

@@ -41,7 +41,7 @@ def run_stage(section: type[S], main: Callable[[S], None], translate: Callable[[
 
     translate: flags of another kind into those of the section.
     """
-    _run(lambda: main(parse(section, translate(sys.argv[1:]))))
+    run(lambda: main(parse(section, translate(sys.argv[1:]))))
 
 
 def run_command(main: Callable[[Params], None]) -> None:
@@ -52,15 +52,19 @@ def run_command(main: Callable[[Params], None]) -> None:
     if len(sys.argv) > 1:
         print(sys.modules["__main__"].__doc__)
         sys.exit(0 if sys.argv[1] in ("-h", "--help") else 2)
-    _run(lambda: main(read_params(PARAMS_FILE)))
+    run(lambda: main(read_params(PARAMS_FILE)))
 
 
-def _run(work: Callable[[], None]) -> None:
+def run(work: Callable[[], None], stopped: str = "the same command goes on where it can") -> None:
+    """Do `work` with `.env` read, and exit: 1 with one message if the user can mend it, 130 after Ctrl-C.
+
+    stopped: what to say after Ctrl-C.
+    """
     load_environment()
     try:
         work()
     except KeyboardInterrupt:
-        print("stopped; the same command goes on where it can", file=sys.stderr, flush=True)
+        print(f"stopped; {stopped}", file=sys.stderr, flush=True)
         sys.exit(130)
     except Exception as error:
         if (full := full_disk(error)) is not None:

@@ -12,9 +12,11 @@ LOG_SECONDS = 30.0
 
 
 def progress(
-    items: Iterable[T], total: int, what: str, unit: str, size: Callable[[T], int] = lambda _: 1
+    items: Iterable[T], total: int | None, what: str, unit: str, size: Callable[[T], int] = lambda _: 1
 ) -> Iterator[T]:
-    """`items` as they are; `what` is the verb in front of the bar, `total` counts `unit`s, of which an item has `size`."""
+    """`items` as they are; `what` is the verb in front of the bar, `total` counts `unit`s, of which an item
+    has `size`; None: nobody knows.
+    """
     bar = tqdm(total=total, desc=what, unit=f" {unit}", disable=None)
     start = said = time.monotonic()
     done = 0

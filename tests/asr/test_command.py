@@ -17,7 +17,8 @@ from asr.params import BaseModel, ConvertToFaster, Evaluation, MergeLora
 from asr.params_file import Params, read_params
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-STAGES = sorted(path.stem for path in (REPOSITORY / "scripts").glob("*.py"))
+SCRIPTS = {path.stem for path in (REPOSITORY / "scripts").glob("*.py")}
+STAGES = sorted(SCRIPTS - {"transcribe"})  # which reads no params.yaml
 HEAVY = {"torch", "transformers", "datasets", "ctranslate2", "librosa", "peft", "pandas", "numpy"}
 
 
@@ -52,6 +53,13 @@ def test_help_lists_every_parameter_and_imports_nothing_heavy(stage):
         section = get_args(Params.model_fields["train_german_model" if stage == "probe" else stage].annotation)[0]
         assert [name for name in section.model_fields if f"--{name}" not in said] == []
     assert not libraries & HEAVY
+
+
+def test_help_of_transcribe_lists_its_flags_and_imports_nothing_heavy(tmp_path):
+    status, said, libraries = run("transcribe", "--help", cwd=tmp_path)
+    assert status == 0 and not libraries & HEAVY
+    for flag in ("model", "language", "format", "output_dir", "existing", "prompt", "hotwords", "beam_size", "device"):
+        assert f"--{flag} " in said
 
 
 @pytest.mark.parametrize("stage", STAGES)
