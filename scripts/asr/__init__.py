@@ -17,6 +17,8 @@ loss, ctc, guided_attention, sampled_vocabulary, scoring  what training minimise
 processes, checkpoints, interruption, non_finite, sharded  what a training must not lose
 watchdog, safe_trainer, trainer                           the loop that loses nothing
 training_settings, callbacks, stopping, training, probe   from windows to weights
-transcription, pseudo_labels, gates                       from weights to transcripts and figures
+exportable, weights, ggml                                 from weights to the forms of other engines
+transcription, libwhisper, whisper_cpp                     from weights to transcripts
+pseudo_labels, gates                                      from transcripts to labels and figures
 report, lineage, model_card                               what is told of them
 """
