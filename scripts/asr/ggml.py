@@ -126,9 +126,9 @@ def write_ggml(model_dir: Path, file: Path, name: str) -> None:
         for source, target in tensor_names(config):
             array = weights.read(source)
             kind = _type_of(target, array, matrix_type)
-            if not np.isfinite(array).all():
+            largest = max(-array.min(), array.max())  # or nan, if there is one
+            if not np.isfinite(largest):
                 raise UserError(f"{model_dir}: {source} holds values that are no finite numbers; train the model again")
-            largest = np.abs(array).max()
             if kind == GGMLQuantizationType.F16 and largest > np.finfo(np.float16).max:
                 raise UserError(f"{model_dir}: {source} holds {largest:.0f}, more than float16 can; convert it to f32")
             if target in ("encoder.conv1.bias", "encoder.conv2.bias"):
