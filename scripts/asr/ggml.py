@@ -24,7 +24,7 @@ from asr.errors import UserError
 from asr.exportable import require_own_vocabulary
 from asr.model import load_without_weights
 from asr.weights import Weights
-from asr.whisper_shape import MAX_TIMESTAMP, VOCABULARY_SIZES
+from asr.whisper_shape import VOCABULARY_SIZES, WINDOW_FRAMES
 
 MAGIC = 0x67676D6C  # "ggml"
 TYPES = {
@@ -79,7 +79,7 @@ def require_whisper_cpp_shape(model_dir: Path, types: list[str]) -> None:
         "activation_function": "gelu",
         "scale_embedding": False,
         "tie_word_embeddings": True,
-        "max_source_positions": MAX_TIMESTAMP,
+        "max_source_positions": WINDOW_FRAMES // 2,
         "encoder_ffn_dim": 4 * config.d_model,
         "decoder_ffn_dim": 4 * config.d_model,
     }
