@@ -83,16 +83,24 @@ lint-labels: .venv/installed ## check every row that the recipe's trainings will
 .PHONY: train
 train: train_german_model ## train_german_model
 
-.PHONY: export-ct2
-export-ct2: convert_to_faster ## convert_to_faster, and a copy in MODEL_DIR/<recipe> if .env names a MODEL_DIR
-	@$(in_recipe) && models=$$($(asr).environment model_dir) && \
-	if [ -z "$$models" ]; then echo "The models are in $$PWD/outputs/convert_to_faster"; exit 0; fi && \
+# Copy what a stage has made, a folder each, to where the user keeps models.
+copy_models = \
+	$(in_recipe) && models=$$($(asr).environment model_dir) && \
+	if [ -z "$$models" ]; then echo "The models are in $$PWD/outputs/$(1)"; exit 0; fi && \
 	mkdir -p "$$models/$$RECIPE" && \
-	for made in outputs/convert_to_faster/*/; do \
+	for made in outputs/$(1)/*/; do \
 		copy="$$models/$$RECIPE/$$(basename "$$made")"; \
 		rm -rf "$$copy.partial" && cp -RL "$$made" "$$copy.partial" && chmod -R u+w "$$copy.partial" && \
 		rm -rf "$$copy" && mv "$$copy.partial" "$$copy" && echo "$$copy" || exit 1; \
 	done
+
+.PHONY: export-ct2
+export-ct2: convert_to_faster ## convert_to_faster, and a copy in MODEL_DIR/<recipe> if .env names a MODEL_DIR
+	@$(call copy_models,$<)
+
+.PHONY: export-ggml
+export-ggml: convert_to_ggml ## convert_to_ggml, and a copy in MODEL_DIR/<recipe>, as export-ct2
+	@$(call copy_models,$<)
 
 .PHONY: push-to-hub
 push-to-hub: .venv/installed ## the finished model and its card on the Hugging Face Hub, private (HUB_MODEL_ID in .env); else the card
@@ -117,7 +125,7 @@ probe: .venv/installed ## the largest device_batch that fits, by trying; [STAGE=
 	@$(in_recipe) && python '$(CURDIR)/scripts/probe.py'
 
 # One target a stage: the stage, and before it whatever it needs that has changed.
-PLAIN_STAGES := sample_speech base_model prepare_audio pseudo_label extract_features merge_lora convert_to_faster evaluation
+PLAIN_STAGES := sample_speech base_model prepare_audio pseudo_label extract_features merge_lora convert_to_faster convert_to_ggml evaluation
 TRAININGS := train_german_model finetune_whisper
 
 .PHONY: $(PLAIN_STAGES)

@@ -15,7 +15,9 @@ from asr.command import run_stage
 from asr.errors import UserError
 from asr.params import ConvertToFaster
 from asr.paths import output_folder, require_folder
-from asr.whisper_shape import ENGLISH_VOCABULARY_SIZE, HOP_SAMPLES, SAMPLE_RATE, VOCABULARY_SIZES
+from asr.whisper_shape import HOP_SAMPLES, SAMPLE_RATE
+
+MISREAD = "faster-whisper takes every token above <|30.00|> for a timestamp"
 
 
 def main(params: ConvertToFaster) -> None:
@@ -23,9 +25,10 @@ def main(params: ConvertToFaster) -> None:
         params.model_dir, "scripts/merge_lora.py makes it, or convert_to_faster.model_dir names another"
     )
 
+    from asr.exportable import require_own_vocabulary
     from asr.lineage import sha256, write_lineage
 
-    check(model_dir)
+    require_own_vocabulary(model_dir, MISREAD)
     inputs = {"model": sha256(model_dir)}
     with output_folder(params.output_dir) as folder:
         for quantization in dict.fromkeys(params.quantizations):
@@ -36,27 +39,6 @@ def main(params: ConvertToFaster) -> None:
             write_lineage(export, inputs, params={"quantization": quantization, "chunk_seconds": params.chunk_seconds})
             megabytes = (export / "model.bin").stat().st_size / 1e6
             print(f"{params.output_dir / quantization}: {megabytes:.1f} MB, opened by faster-whisper", flush=True)
-
-
-def check(model_dir: Path) -> None:
-    """Refuse what would convert without an error and then run wrongly."""
-    from asr.domain_tokens import new_tokens_of
-    from asr.model import load_without_weights
-
-    config, tokenizer, _ = load_without_weights(model_dir)
-    size, sizes = config.vocab_size, (ENGLISH_VOCABULARY_SIZE, *VOCABULARY_SIZES.values())
-    if tokens := new_tokens_of(model_dir):
-        raise UserError(
-            f"{model_dir}: the model has {config.vocab_size} tokens, of which {', '.join(tokens)} are new; faster-whisper takes every token above <|30.00|> "
-            "for a timestamp, so train with domain.mode: prompt, which needs none"
-        )
-    # By the last token too: with one added token a model of 51865 has the size of one with Cantonese.
-    if size not in sizes or len(tokenizer) != size or tokenizer.convert_ids_to_tokens(size - 1) != "<|30.00|>":
-        raise UserError(
-            f"{model_dir}: the model has {size} tokens, its tokenizer {len(tokenizer)}, and these are not Whisper's own, "
-            f"which are {', '.join(map(str, sizes))} and end with <|30.00|>; faster-whisper takes every token above them "
-            "for a timestamp, so train without added tokens (a domain can be named in the prompt)"
-        )
 
 
 def convert(model_dir: Path, export: Path, quantization: str) -> None:

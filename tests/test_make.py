@@ -11,7 +11,12 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 COMMANDS = {"lint_labels", "probe", "push_to_hub", "transcribe"}
 STAGES = sorted({path.stem for path in (REPOSITORY / "scripts").glob("*.py")} - COMMANDS)
-ALIASES = {"train": "train_german_model", "evaluate": "evaluation", "export-ct2": "convert_to_faster"}
+ALIASES = {
+    "train": "train_german_model",
+    "evaluate": "evaluation",
+    "export-ct2": "convert_to_faster",
+    "export-ggml": "convert_to_ggml",
+}
 
 TINY = r"""
 stages:
@@ -63,8 +68,8 @@ def test_help_is_the_default_and_lists_what_is_for_users(make):
     text = ok(make())
     assert text == ok(make("help"))
     listed = re.findall(r"^  ([a-z0-9_-]+) +\S", text, re.MULTILINE)
-    wanted = "help venv repro plan lint-labels probe push-to-hub train export-ct2 evaluate transcribe tensorboard "
-    wanted += "test test-slow test-browser test-all lint clean"
+    wanted = "help venv repro plan lint-labels probe push-to-hub train export-ct2 export-ggml export-onnx evaluate transcribe "
+    wanted += "tensorboard test test-slow test-browser test-all lint clean"
     assert set(wanted.split()) <= set(listed)
     assert all(stage in text for stage in STAGES)
 

@@ -19,7 +19,11 @@ text_pairs, judged_files                                  and any other recognis
 processes, checkpoints, interruption, non_finite, sharded  what a training must not lose
 watchdog, safe_trainer, trainer                           the loop that loses nothing
 training_settings, callbacks, stopping, training, probe   from windows to weights
-transcription, pseudo_labels, gates                       from weights to transcripts and figures
-stream, voice_activity, pieces, segments, engines/, long_form, transcripts  from recordings of any length to files
+exportable, weights, ggml, onnx_export                    from weights to the forms of other engines
+transcription, libwhisper, whisper_cpp, onnx_engine       from weights to transcripts
+heard, parity                                             what proves an export
+pseudo_labels, gates                                      from transcripts to labels and figures
+stream, voice_activity, pieces, segments, engines/        recordings of any length, by any engine
+long_form, transcripts                                    and what is said in them, as files
 report, page/, lineage, model_card                        what is told of them
 """

@@ -12,6 +12,8 @@ Quantization = Literal[
     "float32", "float16", "bfloat16", "int16", "int8", "int8_float32", "int8_float16", "int8_bfloat16"
 ]
 
+GgmlType = Literal["f32", "f16", "q8_0", "q5_1", "q5_0"]
+
 
 class MergeLora(Section):
     """Adapter + model -> a plain Whisper."""
@@ -48,6 +50,16 @@ class ConvertToFaster(Section):
         description="speech that faster-whisper decodes at once; 30, but for a model trained on shorter windows",
         ge=3,
         le=30,
+    )
+
+
+class ConvertToGgml(Section):
+    """A plain Whisper -> whisper.cpp's ggml, one folder a type."""
+
+    output_dir: Path = Field(description="folder to write: <type>/ggml-model.bin")
+    model_dir: Path = Field(description="the plain Whisper to convert")
+    types: list[GgmlType] = Field(
+        description="a model for each; whisper.cpp opens f32 but cannot compute with it", min_length=1
     )
 
 

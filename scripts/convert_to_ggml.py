@@ -1,0 +1,42 @@
+"""A plain Whisper -> ggml, the form that whisper.cpp and what is built on it read, once for each type of weights.
+
+In: `outputs/merge_lora/`, or any folder in base_model's form.
+Out: `outputs/convert_to_ggml/<type>/`: ggml-model.bin, lineage.json. Each is opened by whisper.cpp before the stage ends.
+
+    python scripts/convert_to_ggml.py
+    python scripts/convert_to_ggml.py --model_dir ~/my-whisper --output_dir ~/ggml --types '["q5_1"]'
+"""
+
+from asr.command import run_stage
+from asr.environment import workers
+from asr.params import ConvertToGgml
+from asr.paths import output_folder, require_folder
+
+
+def main(params: ConvertToGgml) -> None:
+    model_dir = require_folder(
+        params.model_dir, "scripts/merge_lora.py makes it, or convert_to_ggml.model_dir names another"
+    )
+
+    from asr.ggml import require_whisper_cpp_shape, write_ggml
+    from asr.lineage import sha256, write_lineage
+    from asr.whisper_cpp import open_in_child
+
+    types = list(dict.fromkeys(params.types))
+    require_whisper_cpp_shape(model_dir, types)
+    inputs = {"model": sha256(model_dir)}
+    with output_folder(params.output_dir) as folder:
+        for name in types:
+            export = folder / name
+            export.mkdir()
+            file = export / "ggml-model.bin"
+            write_ggml(model_dir, file, name)
+            open_in_child(file, workers())
+            write_lineage(export, inputs, params={"type": name})
+            megabytes = file.stat().st_size / 1e6
+            used = "; it cannot compute with float32, f16 is the largest that it runs" if name == "f32" else ""
+            print(f"{params.output_dir / name}: {megabytes:.1f} MB, opened by whisper.cpp{used}", flush=True)
+
+
+if __name__ == "__main__":
+    run_stage(ConvertToGgml, main)
