@@ -91,6 +91,10 @@ export-ct2: convert_to_faster ## convert_to_faster, and a copy in MODEL_DIR/<rec
 		rm -rf "$$copy" && mv "$$copy.partial" "$$copy" && echo "$$copy" || exit 1; \
 	done
 
+.PHONY: export-onnx
+export-onnx: convert_to_onnx ## convert_to_onnx: outputs/convert_to_onnx/<dtype>/
+	@$(in_recipe) && echo "The models are in $$PWD/outputs/convert_to_onnx"
+
 .PHONY: push-to-hub
 push-to-hub: .venv/installed ## the finished model and its card on the Hugging Face Hub, private (HUB_MODEL_ID in .env); else the card
 	@$(in_recipe) && python '$(CURDIR)/scripts/push_to_hub.py'
@@ -108,7 +112,7 @@ probe: .venv/installed ## the largest device_batch that fits, by trying; [STAGE=
 	@$(in_recipe) && python '$(CURDIR)/scripts/probe.py'
 
 # One target a stage: the stage, and before it whatever it needs that has changed.
-PLAIN_STAGES := sample_speech base_model prepare_audio pseudo_label extract_features merge_lora convert_to_faster evaluation
+PLAIN_STAGES := sample_speech base_model prepare_audio pseudo_label extract_features merge_lora convert_to_faster convert_to_onnx evaluation
 TRAININGS := train_german_model finetune_whisper
 
 .PHONY: $(PLAIN_STAGES)

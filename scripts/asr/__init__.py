@@ -18,5 +18,6 @@ processes, checkpoints, interruption, non_finite, sharded  what a training must 
 watchdog, safe_trainer, trainer                           the loop that loses nothing
 training_settings, callbacks, stopping, training, probe   from windows to weights
 transcription, pseudo_labels, gates                       from weights to transcripts and figures
+onnx_export, onnx_engine                                  from weights to ONNX, and from it to transcripts
 report, lineage, model_card                               what is told of them
 """

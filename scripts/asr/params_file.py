@@ -21,6 +21,7 @@ from asr.params import (
     CORPORA,
     BaseModel,
     ConvertToFaster,
+    ConvertToOnnx,
     Evaluation,
     ExtractFeatures,
     FinetuneWhisper,
@@ -53,6 +54,7 @@ class Params(Group):
     finetune_whisper: FinetuneWhisper | None = None
     merge_lora: MergeLora | None = None
     convert_to_faster: ConvertToFaster | None = None
+    convert_to_onnx: ConvertToOnnx | None = None
     evaluation: Evaluation | None = None
 
     @pydantic.model_validator(mode="after")

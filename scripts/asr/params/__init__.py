@@ -6,7 +6,7 @@ what takes two, there.
 
 from asr.params.corpora import CORPORA
 from asr.params.data import BaseModel, ExtractFeatures, PrepareAudio, PseudoLabel, SampleSpeech
-from asr.params.exports import ConvertToFaster, Evaluation, Gate, MergeLora
+from asr.params.exports import ConvertToFaster, ConvertToOnnx, Evaluation, Gate, MergeLora
 from asr.params.section import Group, Section
 from asr.params.training import FinetuneWhisper, TrainGermanModel, TrainingSection
 
@@ -14,6 +14,7 @@ __all__ = [
     "CORPORA",
     "BaseModel",
     "ConvertToFaster",
+    "ConvertToOnnx",
     "Evaluation",
     "ExtractFeatures",
     "FinetuneWhisper",

@@ -25,6 +25,9 @@ class MergeLora(Section):
     )
 
 
+OnnxDtype = Literal["float32", "int8"]
+
+
 class ConvertToFaster(Section):
     """A plain Whisper -> CTranslate2, one folder a quantisation."""
 
@@ -36,6 +39,14 @@ class ConvertToFaster(Section):
         ge=3,
         le=30,
     )
+
+
+class ConvertToOnnx(Section):
+    """A plain Whisper -> ONNX, one folder a dtype."""
+
+    output_dir: Path = Field(description="folder to write: <dtype>/")
+    model_dir: Path = Field(description="the plain Whisper to convert")
+    dtypes: list[OnnxDtype] = Field(description="of the weights; a model for each", min_length=1)
 
 
 Figure = Annotated[str, Field(pattern=r"^\S+ \S+ \S+$")]
