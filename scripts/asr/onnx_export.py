@@ -70,11 +70,8 @@ def export_onnx(model: WhisperForConditionalGeneration, folder: Path, most_bytes
     batch = 2  # an example of one row would fix it at one
     tokens = torch.zeros(batch, 3, dtype=torch.long)
     states = torch.zeros(batch, 4, config.d_model)
-    heads = config.decoder_attention_heads
-    said, heard = (torch.zeros(batch, heads, length, config.d_model // heads) for length in (5, 4))
-    past = {
-        name: heard if "encoder" in name else said for name in cache_names("past_key_values", config.decoder_layers)
-    }
+    # One tensor each: the same one under two names would be one input to torch.
+    past = {name: _example_cache(config, batch, name) for name in cache_names("past_key_values", config.decoder_layers)}
     present = cache_names("present", config.decoder_layers)
     graphs: dict[str, tuple[type[nn.Module], dict[str, Tensor], list[str]]] = {
         ENCODER: (
@@ -93,6 +90,11 @@ def export_onnx(model: WhisperForConditionalGeneration, folder: Path, most_bytes
         graph = _translate(module(model), example, [_axes(name, given) for given in example], outputs)
         _describe(graph, name, config)
         _save(graph, folder / name, most_bytes)
+
+
+def _example_cache(config: WhisperConfig, batch: int, name: str) -> Tensor:
+    heads = config.decoder_attention_heads
+    return torch.zeros(batch, heads, 4 if "encoder" in name else 5, config.d_model // heads)
 
 
 def _axes(graph: str, name: str) -> dict[int, str]:
