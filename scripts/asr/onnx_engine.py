@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 
 from asr.errors import UserError
 from asr.features import mel_filters
-from asr.transcription import _batches, _text_tokens, _windows, max_tokens
+from asr.transcription import clip_batches, encoder_windows, max_tokens, text_tokens
 from asr.whisper_shape import MAX_TOKENS
 
 REMEDY = "make the export again (scripts/convert_to_onnx.py)"
@@ -80,12 +80,12 @@ class Onnx:
     def greedy(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, str]]:
         """Positions and transcripts, decoded as `transcription.Transformers` does, from the same features."""
         prompt = [self.token(f"<|{name}|>") for name in ("startoftranscript", language, "transcribe", "notimestamps")]
-        for positions in _batches(waveforms, self._batch):
+        for positions in clip_batches(waveforms, self._batch):
             clips = [waveforms[i] for i in positions]
             most = [max_tokens(len(clip)) for clip in clips]
             written = self._write(self._encode(clips), prompt, most, self._suppress)
             for position, tokens, limit in zip(positions, written, most, strict=True):
-                yield position, self._tokenizer.decode(_text_tokens(tokens, self._end, limit)).strip()
+                yield position, self._tokenizer.decode(text_tokens(tokens, self._end, limit)).strip()
 
     def tokens(
         self,
@@ -127,7 +127,7 @@ class Onnx:
         return self._encode([waveform]).numpy()[0]
 
     def _encode(self, clips: list[np.ndarray]) -> OrtValue:
-        feeds = {"input_features": self._value(_windows(clips, self._filters, "cpu"))}
+        feeds = {"input_features": self._value(encoder_windows(clips, self._filters, "cpu"))}
         return self._run(self._encoder, feeds)["last_hidden_state"]
 
     def _suppress(self, written: list[list[int]], logits: np.ndarray) -> None:
