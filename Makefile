@@ -89,7 +89,7 @@ copy_models = \
 	if [ -z "$$models" ]; then echo "The models are in $$PWD/outputs/$(1)"; exit 0; fi && \
 	mkdir -p "$$models/$$RECIPE" && \
 	for made in outputs/$(1)/*/; do \
-		copy="$$models/$$RECIPE/$$(basename "$$made")"; \
+		copy="$$models/$$RECIPE/$(2)$$(basename "$$made")"; \
 		rm -rf "$$copy.partial" && cp -RL "$$made" "$$copy.partial" && chmod -R u+w "$$copy.partial" && \
 		rm -rf "$$copy" && mv "$$copy.partial" "$$copy" && echo "$$copy" || exit 1; \
 	done
@@ -101,6 +101,10 @@ export-ct2: convert_to_faster ## convert_to_faster, and a copy in MODEL_DIR/<rec
 .PHONY: export-ggml
 export-ggml: convert_to_ggml ## convert_to_ggml, and a copy in MODEL_DIR/<recipe>, as export-ct2
 	@$(call copy_models,$<)
+
+.PHONY: export-onnx
+export-onnx: convert_to_onnx ## convert_to_onnx, and a copy in MODEL_DIR/<recipe>/onnx-<dtype>
+	@$(call copy_models,$<,onnx-)
 
 .PHONY: push-to-hub
 push-to-hub: .venv/installed ## the finished model and its card on the Hugging Face Hub, private (HUB_MODEL_ID in .env); else the card
@@ -125,7 +129,7 @@ probe: .venv/installed ## the largest device_batch that fits, by trying; [STAGE=
 	@$(in_recipe) && python '$(CURDIR)/scripts/probe.py'
 
 # One target a stage: the stage, and before it whatever it needs that has changed.
-PLAIN_STAGES := sample_speech base_model prepare_audio pseudo_label extract_features merge_lora convert_to_faster convert_to_ggml evaluation
+PLAIN_STAGES := sample_speech base_model prepare_audio pseudo_label extract_features merge_lora convert_to_faster convert_to_ggml convert_to_onnx evaluation
 TRAININGS := train_german_model finetune_whisper
 
 .PHONY: $(PLAIN_STAGES)

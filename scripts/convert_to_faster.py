@@ -9,14 +9,17 @@ preprocessor_config.json, lineage.json. Each is opened by faster-whisper before 
 """
 
 import json
+from functools import partial
 from pathlib import Path
 
 from asr.command import run_stage
+from asr.environment import workers
 from asr.errors import UserError
 from asr.params import ConvertToFaster
 from asr.paths import output_folder, require_folder
 from asr.whisper_shape import HOP_SAMPLES, SAMPLE_RATE
 
+BATCH = 16  # recordings that are decoded at once to compare an export with its model
 MISREAD = "faster-whisper takes every token above <|30.00|> for a timestamp"
 
 
@@ -27,18 +30,24 @@ def main(params: ConvertToFaster) -> None:
 
     from asr.exportable import require_own_vocabulary
     from asr.lineage import sha256, write_lineage
+    from asr.parity import proof_of
+    from asr.transcription import FasterWhisper
 
     require_own_vocabulary(model_dir, MISREAD)
     inputs = {"model": sha256(model_dir)}
+    proof = proof_of(model_dir, params.parity.model_dump() if params.parity else None)
     with output_folder(params.output_dir) as folder:
         for quantization in dict.fromkeys(params.quantizations):
             export = folder / quantization
             convert(model_dir, export, quantization)
             set_chunk(export, params.chunk_seconds)
             open_once(export)
+            equal = proof(partial(FasterWhisper, export, BATCH, beam_size=1, threads=workers()), export)
             write_lineage(export, inputs, params={"quantization": quantization, "chunk_seconds": params.chunk_seconds})
             megabytes = (export / "model.bin").stat().st_size / 1e6
-            print(f"{params.output_dir / quantization}: {megabytes:.1f} MB, opened by faster-whisper", flush=True)
+            print(
+                f"{params.output_dir / quantization}: {megabytes:.1f} MB, opened by faster-whisper; {equal}", flush=True
+            )
 
 
 def convert(model_dir: Path, export: Path, quantization: str) -> None:

@@ -7,6 +7,8 @@ Out: `outputs/convert_to_ggml/<type>/`: ggml-model.bin, lineage.json. Each is op
     python scripts/convert_to_ggml.py --model_dir ~/my-whisper --output_dir ~/ggml --types '["q5_1"]'
 """
 
+from functools import partial
+
 from asr.command import run_stage
 from asr.environment import workers
 from asr.params import ConvertToGgml
@@ -20,11 +22,13 @@ def main(params: ConvertToGgml) -> None:
 
     from asr.ggml import require_whisper_cpp_shape, write_ggml
     from asr.lineage import sha256, write_lineage
-    from asr.whisper_cpp import open_in_child
+    from asr.parity import proof_of
+    from asr.whisper_cpp import WhisperCpp, open_in_child
 
     types = list(dict.fromkeys(params.types))
     require_whisper_cpp_shape(model_dir, types)
     inputs = {"model": sha256(model_dir)}
+    proof = proof_of(model_dir, params.parity.model_dump() if params.parity else None)
     with output_folder(params.output_dir) as folder:
         for name in types:
             export = folder / name
@@ -32,10 +36,13 @@ def main(params: ConvertToGgml) -> None:
             file = export / "ggml-model.bin"
             write_ggml(model_dir, file, name)
             open_in_child(file, workers())
+            if name == "f32":
+                equal = "not compared: whisper.cpp cannot compute with float32, f16 is the largest that it runs"
+            else:
+                equal = proof(partial(WhisperCpp, file, workers(), model_dir), export)
             write_lineage(export, inputs, params={"type": name})
             megabytes = file.stat().st_size / 1e6
-            used = "; it cannot compute with float32, f16 is the largest that it runs" if name == "f32" else ""
-            print(f"{params.output_dir / name}: {megabytes:.1f} MB, opened by whisper.cpp{used}", flush=True)
+            print(f"{params.output_dir / name}: {megabytes:.1f} MB, opened by whisper.cpp; {equal}", flush=True)
 
 
 if __name__ == "__main__":

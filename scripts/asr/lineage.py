@@ -15,7 +15,17 @@ from pathlib import Path
 
 from asr.environment import REPOSITORY
 
-LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "datasets", "ctranslate2", "faster-whisper")
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "peft",
+    "datasets",
+    "ctranslate2",
+    "faster-whisper",
+    "onnx",
+    "onnxruntime",
+)
 
 
 def write_lineage(folder: Path, inputs: dict[str, str], params: dict, new_tokens: Sequence[str] = ()) -> None:

@@ -26,7 +26,7 @@ from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 from asr.errors import UserError
-from asr.vocabulary import TIMESTAMPS, add_timestamps, generation_config
+from asr.vocabulary import TIMESTAMPS, add_timestamps, english_spelling, generation_config
 from asr.whisper_shape import ENGLISH_VOCABULARY_SIZE
 
 logging.disable_progress_bar()  # reading and writing weights takes seconds, and its bars would fill every log
@@ -47,10 +47,30 @@ def save_whisper(
     """Write a Whisper as transformers 5 reads it, and beside it the files that it no longer writes but others want.
 
     Others: CTranslate2 and faster-whisper (`preprocessor_config.json`), whisper.cpp's converter (`vocab.json`,
-    `added_tokens.json`), transformers 4 (`merges.txt`, `special_tokens_map.json`). The weights are one file.
+    `added_tokens.json`), transformers 4 (`merges.txt`, `special_tokens_map.json`, `normalizer.json`, and the list of
+    special tokens under its older name). The weights are one file.
     """
     folder = Path(folder)
     model.save_pretrained(folder, max_shard_size="1TB")
+    _save_tokenizer_and_extractor(folder, tokenizer, feature_extractor)
+
+
+def save_without_weights(
+    folder: Path,
+    model: WhisperForConditionalGeneration,
+    tokenizer: WhisperTokenizer,
+    feature_extractor: WhisperFeatureExtractor,
+) -> None:
+    """All that `save_whisper` writes but the weights, for an export that has them in another form."""
+    folder = Path(folder)
+    model.config.save_pretrained(folder)
+    model.generation_config.save_pretrained(folder)
+    _save_tokenizer_and_extractor(folder, tokenizer, feature_extractor)
+
+
+def _save_tokenizer_and_extractor(
+    folder: Path, tokenizer: WhisperTokenizer, feature_extractor: WhisperFeatureExtractor
+) -> None:
     tokenizer.save_pretrained(folder)
     feature_extractor.save_pretrained(folder)
     pairs = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
@@ -60,9 +80,14 @@ def save_whisper(
     names = {name: getattr(tokenizer, name) for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
     _write_json(folder / "vocab.json", pairs["vocab"])
     _write_json(folder / "added_tokens.json", added)
-    _write_json(
-        folder / "special_tokens_map.json", {**names, "additional_special_tokens": list(tokenizer.extra_special_tokens)}
-    )
+    special = {"additional_special_tokens": list(tokenizer.extra_special_tokens)}
+    _write_json(folder / "special_tokens_map.json", names | special)
+    # Under its new name the list is a dict to transformers 4, which then cannot load the tokenizer; 5 reads both names.
+    file = folder / "tokenizer_config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    config.pop("extra_special_tokens", None)
+    _write_json(file, config | special)
+    _write_json(folder / "normalizer.json", tokenizer.english_spelling_normalizer or english_spelling())
 
 
 def load_whisper(folder: Path, dtype: torch.dtype | str = "auto", **held_in) -> Whisper:

@@ -22,6 +22,7 @@ from asr.params import (
     BaseModel,
     ConvertToFaster,
     ConvertToGgml,
+    ConvertToOnnx,
     Evaluation,
     ExtractFeatures,
     FinetuneWhisper,
@@ -55,6 +56,7 @@ class Params(Group):
     merge_lora: MergeLora | None = None
     convert_to_faster: ConvertToFaster | None = None
     convert_to_ggml: ConvertToGgml | None = None
+    convert_to_onnx: ConvertToOnnx | None = None
     evaluation: Evaluation | None = None
 
     @pydantic.model_validator(mode="after")

@@ -9,8 +9,9 @@ recordings with their transcripts. What is compared: the encoder's output, how p
 (teacher-forced), greedy transcripts and their errors. The model is computed by transformers in float32.
 """
 
+import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,13 +19,15 @@ from typing import Protocol
 
 import numpy as np
 
-from asr.heard import Heard
+from asr.errors import UserError
+from asr.heard import Heard, read_heard
 from asr.intervals import Resamples
 from asr.normaliser import Normaliser, profile_of
 from asr.scoring import score_utterance
 from asr.transcription import Transformers
 from asr.whisper_shape import SAMPLE_RATE
 
+BATCH = 16  # recordings that the model decodes at once
 FORCED = 8  # recordings whose encoder output and probabilities are compared; a transcript more says less than these
 
 
@@ -82,6 +85,27 @@ class Parity:
             },
         }
 
+    def prove(self, open_engine: Callable[[], Engine], export: Path, limits: Limits) -> str:
+        """Measure an export, write its parity.json, and say in a line how near it is to its model.
+
+        Raises:
+            UserError: it is further than the limits allow.
+        """
+        start = time.perf_counter()
+        engine = open_engine()
+        measured = self.of(engine, export, time.perf_counter() - start)
+        (export / "parity.json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+        if missed := misses(measured, limits):
+            raise UserError(
+                f"{export.name}: not equal to its model, and not written: {'; '.join(missed)}. Choose another type of weights, "
+                "or widen the stage's `parity` in params.yaml"
+            )
+        wer, speed = measured["wer"], measured["speech_seconds_a_second"]
+        return (
+            f"{measured['identical_transcripts']:.0%} of {measured['recordings']} transcripts are the model's, WER "
+            f"{wer['export']:.4f} (model {wer['model']:.4f}), {speed['export']:g} s of speech a second ({speed['model']:g})"
+        )
+
     @cached_property
     def _transcripts(self) -> tuple[list[str], float]:
         return _transcripts(self._model, self._heard)
@@ -130,6 +154,15 @@ class Parity:
             return None
         together = np.concatenate(differences)
         return {"mean_difference": float(together.mean()), "maximum_difference": float(together.max())}
+
+
+def proof_of(model_dir: Path, values: Mapping | None) -> Callable[[Callable[[], Engine], Path], str]:
+    """What `Parity.prove` does of a stage's exports; `values` are those of `params.Parity`, or none for no proof."""
+    if values is None:
+        return lambda open_engine, export: "not compared with its model: params.yaml has no `parity` here"
+    limits = {name: value for name, value in values.items() if name not in ("audio_dir", "utterances")}
+    parity = Parity(model_dir, read_heard(values["audio_dir"], values["utterances"]), BATCH)
+    return lambda open_engine, export: parity.prove(open_engine, export, Limits(**limits))
 
 
 def misses(measured: Mapping, limits: Limits) -> list[str]:

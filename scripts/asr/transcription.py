@@ -71,9 +71,9 @@ class Transformers:
     def __call__(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, str]]:
         self.prompt(language)
         end = self._tokenizer.eos_token_id
-        for positions in _batches(waveforms, self._batch):
+        for positions in clip_batches(waveforms, self._batch):
             clips = [waveforms[i] for i in positions]
-            features = torch.from_numpy(_windows(clips, self._filters, self._device))
+            features = torch.from_numpy(encoder_windows(clips, self._filters, self._device))
             written = self._model.generate(
                 features.to(self._device, self._dtype),
                 language=language,
@@ -84,7 +84,7 @@ class Transformers:
                 max_new_tokens=max_tokens(len(clips[0])),
             )
             for position, clip, tokens in zip(positions, clips, written.tolist(), strict=True):
-                yield position, self._tokenizer.decode(_text_tokens(tokens, end, max_tokens(len(clip)))).strip()
+                yield position, self._tokenizer.decode(text_tokens(tokens, end, max_tokens(len(clip)))).strip()
 
     greedy = __call__
 
@@ -105,8 +105,8 @@ class Transformers:
         return logs.gather(1, said[0, len(prompt) :, None])[:, 0].cpu().numpy()
 
     def _features(self, waveform: np.ndarray) -> torch.Tensor:
-        windows = torch.from_numpy(_windows([waveform], self._filters, self._device))
-        return windows.to(self._device, self._dtype)
+        padded = torch.from_numpy(encoder_windows([waveform], self._filters, self._device))
+        return padded.to(self._device, self._dtype)
 
 
 class FasterWhisper:
@@ -154,9 +154,9 @@ class FasterWhisper:
         tokenizer = self._model.hf_tokenizer
         prompt = [self._token(f"<|{name}|>") for name in ("startoftranscript", language, "transcribe", "notimestamps")]
         end = self._token("<|endoftext|>")
-        for positions in _batches(waveforms, self._batch):
+        for positions in clip_batches(waveforms, self._batch):
             clips = [waveforms[i] for i in positions]
-            features = ctranslate2.StorageView.from_array(_windows(clips, self._filters, "cpu"))
+            features = ctranslate2.StorageView.from_array(encoder_windows(clips, self._filters, "cpu"))
             written = self._model.model.generate(
                 features,
                 [prompt] * len(clips),
@@ -164,7 +164,7 @@ class FasterWhisper:
                 max_length=2 * max_tokens(len(clips[0])),  # CTranslate2 halves it
             )
             for position, clip, result in zip(positions, clips, written, strict=True):
-                tokens = _text_tokens(result.sequences_ids[0], end, max_tokens(len(clip)))
+                tokens = text_tokens(result.sequences_ids[0], end, max_tokens(len(clip)))
                 yield position, tokenizer.decode(tokens).strip()
 
     def encoded(self, waveform: np.ndarray) -> np.ndarray:
@@ -178,7 +178,7 @@ class FasterWhisper:
         return np.log(np.maximum(found.text_token_probs, np.finfo(np.float32).tiny), dtype=np.float32)
 
     def _encode(self, waveform: np.ndarray) -> ctranslate2.StorageView:
-        features = _windows([waveform], self._filters, "cpu")
+        features = encoder_windows([waveform], self._filters, "cpu")
         return self._model.model.encode(ctranslate2.StorageView.from_array(features))
 
     def beam(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, str]]:
@@ -246,7 +246,7 @@ def _longest_first(waveforms: Sequence[np.ndarray]) -> list[int]:
     return sorted(range(len(waveforms)), key=lambda i: -len(waveforms[i]))
 
 
-def _batches(waveforms: Sequence[np.ndarray], size: int) -> Iterator[list[int]]:
+def clip_batches(waveforms: Sequence[np.ndarray], size: int) -> Iterator[list[int]]:
     """Clips of like length together: none waits for the many words of another."""
     order = _longest_first(waveforms)
     if order and len(waveforms[order[0]]) > WINDOW_SAMPLES:
@@ -255,12 +255,12 @@ def _batches(waveforms: Sequence[np.ndarray], size: int) -> Iterator[list[int]]:
         yield order[start : start + size]
 
 
-def _windows(clips: list[np.ndarray], filters: np.ndarray, device: str) -> np.ndarray:
+def encoder_windows(clips: list[np.ndarray], filters: np.ndarray, device: str) -> np.ndarray:
     """float32 `[batch, mels, 3000]`."""
     return np.stack([compose([(log_mel, 0)], WINDOW_FRAMES) for log_mel in log_mels(clips, filters, device)])
 
 
-def _text_tokens(tokens: list[int], end: int, limit: int) -> list[int]:
+def text_tokens(tokens: list[int], end: int, limit: int) -> list[int]:
     """What stands before the end; ids from the end on are control tokens and timestamps.
 
     Cut to the clip's own limit, so that a transcript does not depend on its neighbours in the batch.

@@ -9,6 +9,7 @@ Nothing is downloaded. A tokenizer without the 1,501 timestamps would give every
 import base64
 import functools
 import importlib.util
+import json
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -113,10 +114,19 @@ def _vocabulary_and_merges() -> tuple[dict[str, int], list[tuple[str, str]]]:
     return vocabulary, [tuple(map(spell, _parts(ranks, token))) for token in ranks if len(token) > 1]
 
 
-def _ranks() -> dict[bytes, int]:
+def english_spelling() -> dict[str, str]:
+    """British spellings and the American ones that Whisper's English normaliser makes of them."""
+    return json.loads((_whisper_package() / "normalizers" / "english.json").read_text(encoding="utf-8"))
+
+
+def _whisper_package() -> Path:
     package = importlib.util.find_spec("whisper")  # found, not imported: importing it takes seconds
     assert package is not None and package.origin is not None, "openai-whisper is in requirements_training.txt"
-    lines = (Path(package.origin).parent / "assets" / "multilingual.tiktoken").read_text().splitlines()
+    return Path(package.origin).parent
+
+
+def _ranks() -> dict[bytes, int]:
+    lines = (_whisper_package() / "assets" / "multilingual.tiktoken").read_text().splitlines()
     pairs = (line.split() for line in lines if not line.startswith("="))  # "=" is the empty string in base64
     return {base64.b64decode(token): int(rank) for token, rank in pairs}
 

@@ -98,6 +98,19 @@ def test_files_for_other_tools_hold_the_whole_vocabulary(folder):
     assert str(folder) not in "".join(path.read_text() for path in folder.glob("*.json"))
 
 
+def test_transformers_4_can_read_the_tokenizer(folder):
+    """As 4.57.6 loads it, fast and slow: `extra_special_tokens` would have to be a dict there, and is a list in 5."""
+    special, config = (
+        json.loads((folder / name).read_text()) for name in ("special_tokens_map.json", "tokenizer_config.json")
+    )
+    assert "extra_special_tokens" not in config
+    expected = [token for token in whisper_tokenizer(int(folder.name)).extra_special_tokens if token != "<|endoftext|>"]
+    assert len(expected) > 100
+    assert config["additional_special_tokens"] == special["additional_special_tokens"] == expected
+    assert json.loads((folder / "normalizer.json").read_text())["colour"] == "color"
+    assert load_whisper(folder)[1].normalize("Colour") == "color"
+
+
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "preprocessor_config.json"])
 def test_a_missing_file_is_named(folder, tmp_path, name):
     for path in folder.iterdir():

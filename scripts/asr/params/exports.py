@@ -27,6 +27,9 @@ class MergeLora(Section):
     )
 
 
+OnnxDtype = Literal["float32", "int8"]
+
+
 class Parity(Group):
     """How near an export must be to its model, on real recordings; what is further is not written."""
 
@@ -40,6 +43,9 @@ class Parity(Group):
     wer_difference: Share = Field(description="difference of WER, at most")
 
 
+PROOF = Field(default=None, description="what each export is held against; without it none is compared with its model")
+
+
 class ConvertToFaster(Section):
     """A plain Whisper -> CTranslate2, one folder a quantisation."""
 
@@ -51,6 +57,7 @@ class ConvertToFaster(Section):
         ge=3,
         le=30,
     )
+    parity: Parity | None = PROOF
 
 
 class ConvertToGgml(Section):
@@ -61,6 +68,16 @@ class ConvertToGgml(Section):
     types: list[GgmlType] = Field(
         description="a model for each; whisper.cpp opens f32 but cannot compute with it", min_length=1
     )
+    parity: Parity | None = PROOF
+
+
+class ConvertToOnnx(Section):
+    """A plain Whisper -> ONNX, one folder a dtype."""
+
+    output_dir: Path = Field(description="folder to write: <dtype>/")
+    model_dir: Path = Field(description="the plain Whisper to convert")
+    dtypes: list[OnnxDtype] = Field(description="of the weights; a model for each", min_length=1)
+    parity: Parity | None = PROOF
 
 
 Figure = Annotated[str, Field(pattern=r"^\S+ \S+ \S+$")]
