@@ -90,9 +90,7 @@ def test_unknown_recipe_is_one_message_that_lists_those_that_exist(make, reposit
     assert done.returncode != 0
     message, *rest = done.stderr.splitlines()
     assert message.startswith("error: RECIPE=germn: no such recipe in ")
-    assert message.endswith(
-        "; there are: sample, chinese, common_voice_de, distilled_de, german, korean_dyslexic, russian"
-    )
+    assert message.endswith("; there are: sample, chinese, common_voice_de, distilled_de, german, korean_dyslexic, russian")
     assert len(rest) == 1 and rest[0].startswith("make: ***")
 
 
