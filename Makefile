@@ -28,7 +28,9 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export RECIPE GPUS NNODES NODE_RANK MASTER FSDP STAGE MEMORY_GB FILE MODEL
 
 # Modules of scripts/asr that Make itself starts.
-asr = PYTHONPATH='$(CURDIR)/scripts' python -m asr
+asr = env PYTHONPATH='$(CURDIR)/scripts' python -m asr
+# A signal to Make reaches all that DVC has started. `exec`, or it would end the shell between them alone.
+in_group = $(asr).process_group
 # Go to the recipe's folder, with DVC's cache where CACHE_DIR wants it.
 in_recipe = \
 	folder=$$($(asr).environment recipe_dir "$$RECIPE") && cache=$$($(asr).environment cache_dir) && \
@@ -69,8 +71,8 @@ constraints: .venv/installed_dev ## write the versions of everything in .venv in
 
 .PHONY: repro
 repro: .venv/installed ## the whole pipeline of the recipe; only what has changed runs; prints the results
-	@$(in_recipe) && dvc repro $(DVC_ARGS) && \
-	if [ -f outputs/evaluation/metrics.json ]; then $(asr).report outputs/evaluation/metrics.json; fi
+	@$(in_recipe) && exec $(in_group) dvc repro $(DVC_ARGS)
+	@$(in_recipe) && if [ -f outputs/evaluation/metrics.json ]; then $(asr).report outputs/evaluation/metrics.json; fi
 
 .PHONY: plan
 plan: .venv/installed ## what repro would run at most; says more than `dvc repro --dry`, which stops at the first missing output
@@ -134,7 +136,7 @@ TRAININGS := train_german_model finetune_whisper
 
 .PHONY: $(PLAIN_STAGES)
 $(PLAIN_STAGES): .venv/installed
-	@$(in_recipe) && dvc repro $(DVC_ARGS) $@
+	@$(in_recipe) && exec $(in_group) dvc repro $(DVC_ARGS) $@
 
 # DVC and TensorBoard run on the first of several machines; the others join its training, and read what it has prepared.
 ifeq ($(or $(strip $(NODE_RANK)),0),0)
@@ -145,7 +147,7 @@ endif
 
 .PHONY: $(TRAININGS)
 $(TRAININGS): .venv/installed
-	@$(in_recipe) && $(training)
+	@$(in_recipe) && exec $(training)
 
 # ------------------------------------------------------------------------------------------------------- the house
 

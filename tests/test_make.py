@@ -2,8 +2,10 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -35,16 +37,38 @@ if os.environ.get("RANK", "0") == "0":
     for path in ("outputs/train_german_model/gpus", "runs/gpus"):
         print(os.environ.get("WORLD_SIZE", "1"), file=open(path, "a"))
 """
+SAVES = """
+import pathlib, signal, time
+def save(*_):
+    time.sleep(1)
+    pathlib.Path("saved").touch()
+    raise SystemExit(143)
+signal.signal(signal.SIGTERM, save)
+pathlib.Path("started").touch()
+time.sleep(60)
+"""
 
 
 @pytest.fixture
-def make(repository):
-    """Run make in the clone, with its `.venv` taken for made and the tests' own interpreter in its place."""
+def start_make(repository):
+    """Start make in the clone, with its `.venv` taken for made and the tests' own interpreter in its place."""
+
+    def start(*arguments: str, **environment: str) -> subprocess.Popen:
+        command = ["make", "-o", ".venv/installed", "-o", ".venv/installed_dev", *arguments]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, cwd=repository, env=os.environ | environment, **pipes)
+
+    return start
+
+
+@pytest.fixture
+def make(start_make):
+    """Run make so."""
 
     def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
-        made = ["-o", ".venv/installed", "-o", ".venv/installed_dev"]
-        command = ["make", *made, *arguments]
-        return subprocess.run(command, cwd=repository, env=os.environ | environment, capture_output=True, text=True)
+        process = start_make(*arguments, **environment)
+        said, errors = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, said, errors)
 
     return make
 
@@ -90,7 +114,9 @@ def test_unknown_recipe_is_one_message_that_lists_those_that_exist(make, reposit
     assert done.returncode != 0
     message, *rest = done.stderr.splitlines()
     assert message.startswith("error: RECIPE=germn: no such recipe in ")
-    assert message.endswith("; there are: sample, chinese, common_voice_de, distilled_de, german, korean_dyslexic, russian")
+    assert message.endswith(
+        "; there are: sample, chinese, common_voice_de, distilled_de, german, korean_dyslexic, russian"
+    )
     assert len(rest) == 1 and rest[0].startswith("make: ***")
 
 
@@ -128,6 +154,19 @@ def test_training_shows_its_curves_and_hands_on_its_failure(make, tiny):
         (tiny / "train.py").write_text("raise SystemExit(1)")
         failed = make("train", "RECIPE=tiny", TENSORBOARD_PORT=str(port))
         assert failed.returncode != 0 and "failed to reproduce 'train_german_model'" in failed.stderr
+
+
+@pytest.mark.parametrize("target", ["repro", "train"])
+def test_told_to_end_it_waits_for_the_trainings_checkpoint(start_make, tiny, target):
+    """The signal goes to Make alone, as from a container's stop, and reaches the training past the shell and DVC."""
+    (tiny / "train.py").write_text(SAVES)
+    process = start_make(target, "RECIPE=tiny", TENSORBOARD_PORT="6006")
+    while not (tiny / "started").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() != 0
+    assert (tiny / "saved").exists()
 
 
 def test_other_machines_join_the_training_past_dvc(make, repository, tiny):

@@ -1,7 +1,8 @@
 """What the stages share: one noun a file, in the order in which data meets them.
 
 errors, environment, paths, progress                      where a stage reads and writes, and what it shows meanwhile
-params/, params_file, guide_flags, command, launch, monitor  how a stage starts
+params/, params_file, guide_flags, command                a stage's parameters, and how it starts
+launch, process_group, monitor                            its processes, and what starts and ends with them
 whisper_shape, recording, utterance, text, labels         what passes from stage to stage
 truncation, audio                                         recordings of any kind, decoded
 sentences, espeak, synthesis                              a corpus from nothing

@@ -21,6 +21,10 @@ from asr.errors import UserError
 from asr.ranks import is_adalora, pruned, ranks_left
 from asr.trainable import last_layers
 
+warnings.filterwarnings(
+    "ignore", message="`is_gradient_checkpointing` is deprecated"
+)  # peft asks transformers as of old
+
 
 @dataclass(frozen=True)
 class RankSchedule:

@@ -6,15 +6,17 @@
 Run by DVC a script takes no flags; by hand `--help` lists every parameter, and a flag overrides the file for this run.
 """
 
+import difflib
 import errno
 import os
 import re
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import copy
 from pathlib import Path
-from typing import TypeVar, get_origin
+from typing import TypeVar
 
 import pydantic
 from pydantic_settings import CliApp, SettingsError
@@ -84,19 +86,40 @@ def parse(section: type[S], arguments: list[str]) -> S:
         raise UserError(f"{PARAMS_FILE.absolute()}: {name}: no such section; this recipe does not have the stage")
     try:
         given = {} if values is None else values.model_dump(exclude_unset=True)
-        flags = {argument.split("=")[0].removeprefix("--") for argument in arguments}
+        flags = {argument.split("=")[0].removeprefix("--") for argument in arguments if argument.startswith("--")}
+        _require_known(flags, section, name)
         # --models '{…}' means these alone; pydantic-settings would add them to the file's.
-        for field, info in section.model_fields.items():
-            if field in flags and get_origin(info.annotation) is dict:
-                given.pop(field, None)
-        return CliApp.run(section, cli_args=arguments, **given)
+        given = {field: value for field, value in given.items() if field not in flags}
+        shown = _with_defaults(section, given) if {"help", "h"} & flags or "-h" in arguments else section
+        return CliApp.run(shown, cli_args=arguments, **given)
     except SettingsError as error:
         raise UserError(f"flags of {name}: {error}") from None
     except pydantic.ValidationError as error:
-        problems = [
-            f"--{'.'.join(map(str, item['loc']))}: {item['msg']}, got {item['input']!r}" for item in error.errors()
-        ]
-        raise UserError("\n".join(problems)) from None
+        raise UserError("\n".join(map(_problem, error.errors()))) from None
+
+
+def _require_known(flags: set[str], section: type[Section], name: str) -> None:
+    known = [*section.model_fields, "help"]
+    for flag in sorted(flags):
+        if flag.split(".")[0] not in known:
+            near = difflib.get_close_matches(flag, known, n=1)
+            hint = f"did you mean --{near[0]}? " if near else ""
+            raise UserError(f"--{flag}: {name} has no such parameter; {hint}--help lists them")
+
+
+def _with_defaults(section: type[S], given: Mapping) -> type[S]:
+    """The section for `--help`, which shows what the file says as the default."""
+    fields = {name: (section.model_fields[name].annotation, copy(section.model_fields[name])) for name in given}
+    for name, (_, field) in fields.items():
+        field.default, field.default_factory = given[name], None
+    return pydantic.create_model(section.__name__, __base__=section, __doc__=section.__doc__, **fields)
+
+
+def _problem(item: Mapping) -> str:
+    """One line of what pydantic found; a check of several values has no value of its own."""
+    flag, value = ".".join(map(str, item["loc"])), item["input"]
+    what = item["msg"].removeprefix("Value error, ")
+    return (f"--{flag}: " if flag else "") + what + ("" if isinstance(value, Mapping | list) else f", got {value!r}")
 
 
 def full_disk(error: BaseException) -> Path | None:

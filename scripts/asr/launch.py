@@ -23,7 +23,8 @@ DEFAULT_PORT = 29500
 FSDP_CONFIG = Path(__file__).resolve().parents[2] / "recipes/fsdp.yaml"
 # After SIGTERM the processes write a checkpoint; torchrun would kill them after 30 s.
 SAVE_SECONDS = {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "600"}
-TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)  # before and after there was something to save
+# Told to end, before and after there was something to save.
+TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM, -signal.SIGINT, 128 + signal.SIGINT)
 
 
 def main(arguments: list[str]) -> int:

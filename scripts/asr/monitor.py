@@ -3,20 +3,19 @@
     python -m asr.monitor -- dvc repro train_german_model      # in the folder of a recipe; needs scripts/ on PYTHONPATH
     python -m asr.monitor                                      # no command: until Ctrl-C
 
-TensorBoard runs in a thread of this process, so it cannot outlive it, be it killed with -9. The command has a process
-group of its own: Ctrl-C, SIGTERM and SIGHUP reach all that it has started (DVC alone would leave torchrun behind).
+TensorBoard runs in a thread of this process, so it cannot outlive it, be it killed with -9.
 """
 
 import os
 import signal
 import socket
-import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 from asr.environment import load_environment, log_dir
 from asr.errors import UserError
+from asr.process_group import run
 
 DEFAULT_PORT = 6006
 PORTS_TRIED = 100
@@ -80,17 +79,6 @@ def free_port(first: int) -> int:
                 continue
         return port
     raise UserError(f"TENSORBOARD_PORT: ports {first} to {last} are all in use; write another into .env")
-
-
-def run(command: list[str]) -> int:
-    """Run `command`, hand on the signals that would end it, and return its exit status (128 + signal if one ended it)."""
-    process = subprocess.Popen(command, process_group=0)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_IGN:
-            continue  # nohup means it
-        signal.signal(number, lambda received, _: os.killpg(process.pid, received))
-    status = process.wait()
-    return status if status >= 0 else 128 - status
 
 
 def main(arguments: list[str]) -> int:

@@ -21,7 +21,7 @@ from asr.checkpoints import (
 )
 from asr.environment import dist_timeout
 from asr.errors import UserError
-from asr.interruption import Interruption, StopWithCheckpoint, outlive_sigterm
+from asr.interruption import Interruption, StopWithCheckpoint, outlive_signals
 from asr.non_finite import NonFinite
 from asr.processes import any_process
 from asr.watchdog import Watchdog
@@ -75,7 +75,7 @@ class SafeTrainer(Seq2SeqTrainer):
 
     def get_eval_dataloader(self, *args, **kwargs):
         loader = super().get_eval_dataloader(*args, **kwargs)
-        loader.worker_init_fn = outlive_sigterm
+        loader.worker_init_fn = outlive_signals
         return loader
 
     def training_step(self, *args, **kwargs):
@@ -115,6 +115,12 @@ class SafeTrainer(Seq2SeqTrainer):
         if "loss" in logs:
             self._tr_loss.nan_to_num_(0.0)  # one that is not finite is in this point of the curve, not in all to come
         super().log(logs, *args, **kwargs)
+
+    def _issue_warnings_after_load(self, load_result):
+        """As ever; but that a checkpoint holds a tied weight once is nothing to warn of."""
+        tied = set(getattr(self.model, "all_tied_weights_keys", ()))
+        missing = [name for name in load_result.missing_keys if name not in tied]
+        super()._issue_warnings_after_load(load_result._replace(missing_keys=missing))
 
     def _save_checkpoint(self, model, trial):
         """Save so that whatever ends the run meanwhile, a whole checkpoint is there; keep the last two and the best."""

@@ -28,8 +28,8 @@ class Sound:
                 "shares of noise, room, gain, pitch, telephone and speed to 0"
             )
         self._cache = cache
-        self._changes = Waveforms(augmentation) if augmentation.of_sound else None
         self._noises = recordings_in(augmentation.noise_dir) if augmentation.noise_dir else []
+        self._changes = Waveforms(augmentation) if augmentation.of_sound else None
         self._filters = WhisperFeatureExtractor(feature_size=cache.mels).mel_filters
 
     def features(self, window: Window) -> np.ndarray:

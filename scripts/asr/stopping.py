@@ -60,7 +60,7 @@ class EvaluationShare(TrainerCallback):
     def on_evaluate(self, args, state, control, metrics, **kwargs):
         first = not self._spent
         self._spent += metrics["eval_runtime"]
-        if first and state.is_world_process_zero:
+        if first and state.global_step < state.max_steps and state.is_world_process_zero:
             self._say("evaluations take", only_if_much=True)
 
     def on_train_end(self, args, state, control, **kwargs):

@@ -16,7 +16,7 @@ from asr.batches import WindowDataset
 from asr.checkpoints import last_whole_checkpoint
 from asr.companion import Companion
 from asr.features import FeatureCache
-from asr.interruption import outlive_sigterm
+from asr.interruption import outlive_signals
 from asr.labels import IGNORED, Labeler
 from asr.optimizer import set_rates
 from asr.prompts import Prompts
@@ -53,7 +53,7 @@ class WhisperTrainer(SafeTrainer):
             batch_sampler=self._batches,
             collate_fn=self.data_collator,
             num_workers=self.args.dataloader_num_workers,
-            worker_init_fn=outlive_sigterm,
+            worker_init_fn=outlive_signals,
             persistent_workers=self.args.dataloader_num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )

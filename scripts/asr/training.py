@@ -8,6 +8,7 @@ rate) and the curves. What the loop gets right where the usual recipe does not:
 - The windows of a step are decided before they are dealt to devices, so GPUS changes the speed and not the experiment.
 """
 
+import math
 import os
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -128,6 +129,10 @@ def _trainer(
         return plan_steps(sources, settings.windows, settings.steps, settings.global_batch, settings.seed)
 
     if arguments.process_index == 0:
+        if first_full := math.ceil(settings.windows.full_from * settings.steps):
+            print(
+                f"from step {first_full} on, also windows of 30 s and of several utterances: the loss rises", flush=True
+            )
         check_labels(dataset, train_cache, labeler, next(plan()), collate, settings.sources, most=CHECKED_ROWS)
     trainer = WhisperTrainer(
         batches=RankBatches(plan, arguments.max_steps, accumulation, arguments.process_index, arguments.world_size),

@@ -20,7 +20,8 @@ class TrainingSection(Section):
         description="extract_features' folder, or prepare_audio's: log-mels are then computed anew in every step"
     )
     sources: dict[str, PositiveFloat] = Field(
-        description="sources to train on, with the share of the utterances drawn from each", min_length=1
+        description="sources to train on, and how often each is drawn beside the others: 3 and 1 are 0.75 and 0.25",
+        min_length=1,
     )
     eval_sources: list[str] = Field(description="sources whose dev split decides on the best checkpoint", min_length=1)
     eval_utterances: PositiveInt = Field(description="at most so many dev utterances, the same ones each time")

@@ -120,10 +120,13 @@ class Windows(Group):
     @classmethod
     def _decided_by_kind(cls, values: Any) -> Any:
         decided = KINDS.get(values.get("kind"), {}) if isinstance(values, dict) else {}
-        for name, value in decided.items():
-            given = values.get(name, value)
-            if (tuple(given) if isinstance(given, list | tuple) else given) != value:
-                raise ValueError(f"{name}: kind: {values['kind']} has no use for it; remove it, or choose another kind")
+        given = {name: values.get(name, value) for name, value in decided.items()}
+        given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+        if useless := [name for name, value in decided.items() if given[name] != value]:
+            them = "it" if len(useless) == 1 else "them"
+            raise ValueError(
+                f"{', '.join(useless)}: kind: {values['kind']} has no use for {them}; remove {them}, or choose another kind"
+            )
         return decided | values if decided else values
 
     @pydantic.model_validator(mode="after")

@@ -1,0 +1,47 @@
+"""A signal to what was started reaches all that it has started, and is waited for."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+# A training: told to stop, it writes a checkpoint first.
+SAVES = """
+import pathlib, signal, time
+def save(*_):
+    time.sleep(1)
+    pathlib.Path("saved").touch()
+    raise SystemExit(143)
+signal.signal(signal.SIGTERM, save)
+signal.signal(signal.SIGINT, save)
+pathlib.Path("started").touch()
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stays_until_what_saves_has_saved(tmp_path, number):
+    """Between it and the training is a program that ends at once, as DVC does."""
+    (tmp_path / "training.py").write_text(SAVES)
+    command = f'trap "exit 1" INT TERM; "{sys.executable}" training.py & wait'
+    process = subprocess.Popen(
+        [sys.executable, "-m", "asr.process_group", "bash", "-c", command],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
+    )
+    while not (tmp_path / "started").exists():
+        time.sleep(0.05)
+    process.send_signal(number)
+    assert process.wait() == 1
+    assert (tmp_path / "saved").exists()
+
+
+def test_its_status_is_the_commands():
+    for command, status in (("exit 3", 3), ("kill -KILL $$", 128 + signal.SIGKILL)):
+        line = [sys.executable, "-m", "asr.process_group", "sh", "-c", command]
+        assert subprocess.run(line, env=os.environ | {"PYTHONPATH": str(SCRIPTS)}).returncode == status
