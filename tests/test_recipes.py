@@ -17,10 +17,13 @@ SAMPLE = [
     "finetune_whisper",
     "merge_lora",
     "convert_to_faster",
+    "convert_to_ggml",
+    "convert_to_onnx",
     "evaluation",
 ]
-ADAPTED = [stage for stage in SAMPLE if stage not in ("sample_speech", "train_german_model")]
-REAL = [stage for stage in SAMPLE if stage not in ("sample_speech", "finetune_whisper", "merge_lora")]
+ALONE = ("sample_speech", "convert_to_ggml", "convert_to_onnx")  # stages that the other recipes do not have
+ADAPTED = [stage for stage in SAMPLE if stage not in (*ALONE, "train_german_model")]
+REAL = [stage for stage in SAMPLE if stage not in (*ALONE, "finetune_whisper", "merge_lora")]
 
 
 def dvc(folder: Path, *arguments: str) -> str:
@@ -95,15 +98,15 @@ def test_a_changed_value_reruns_its_stage_and_what_follows_from_it(reproduced):
         return changed
 
     assert double("convert_to_faster", "quantizations") == ["convert_to_faster", "evaluation"]
-    assert double("finetune_whisper", "learning_rate") == SAMPLE[5:]
-    assert double("train_german_model", "learning_rate") == SAMPLE[4:]
+    assert sorted(double("finetune_whisper", "learning_rate")) == sorted(SAMPLE[5:])
+    assert sorted(double("train_german_model", "learning_rate")) == sorted(SAMPLE[4:])
     assert planned(reproduced) == []
 
 
 def test_a_changed_module_reruns_the_stages_that_reach_it(reproduced):
     with (reproduced / "scripts/asr/adapter.py").open("a") as file:
         file.write("\n# changed\n")
-    assert planned(reproduced) == SAMPLE[5:]
+    assert sorted(planned(reproduced)) == sorted(SAMPLE[5:])
 
 
 def test_compiled_modules_are_no_change(reproduced):
