@@ -42,7 +42,7 @@ def test_a_checkpoint_tells_that_its_training_had_stopped(tmp_path):
 def test_the_share_of_the_evaluations_is_told_and_much_of_it_warned_of(capsys, seconds, warned):
     times = iter([100.0, 150.0, 200.0])
     share = EvaluationShare(lambda: next(times))
-    state = SimpleNamespace(is_world_process_zero=True, global_step=0)
+    state = SimpleNamespace(is_world_process_zero=True, global_step=0, max_steps=9)
     share.on_train_begin(None, state, None)
     share.on_evaluate(None, state, None, metrics={"eval_runtime": seconds})
     first = capsys.readouterr().out  # early enough to change it
