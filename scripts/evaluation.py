@@ -1,9 +1,10 @@
 """Every model and every export on every test set: WER, CER and counts, judged by the gates of `params.yaml`.
 
 In: prepare_audio's test split, the models, convert_to_faster's folders.
-Out: `outputs/evaluation/metrics.json`, `{model: {test_set: {"wer", "cer", "words", "substitutions", "deletions",
-"insertions"}}}`, rates as fractions; `predictions.jsonl`, one line for each model and utterance. A missed gate fails
-the stage, after both are written. The models in them:
+Out: `outputs/evaluation/metrics.json`, `{model: {test_set: {"wer", "wer_low", "wer_high", "cer", …, "words", "substitutions",
+"deletions", "insertions", "profile"}}}`, rates as fractions; `differences.json`, each model against each on the same utterances;
+`predictions.jsonl`, one line for each model and utterance; `report.html`, all of it to look at and listen to. A missed gate fails
+the stage, after all are written. The models in them:
 
     <name of evaluation.models>            transformers, greedy, without timestamps
     convert_to_faster/<q>                  the same decoding by CTranslate2: what the conversion costs
@@ -13,22 +14,35 @@ the stage, after both are written. The models in them:
 
     python scripts/evaluation.py
     python scripts/evaluation.py --beam_size 1 --output_dir /tmp/evaluation
+
+Or the scorer on any two files, of any recogniser:
+
+    python scripts/evaluation.py --predictions hyp.jsonl --references ref.jsonl --profile asr-german-mixed-evals
 """
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from asr.command import run_stage
+from asr.command import run, run_stage
 from asr.environment import workers
 from asr.errors import UserError
 from asr.gates import Gate, expand, judge
 from asr.params import Evaluation
 from asr.paths import output_folder, require_folder
 
-FIGURES = ("wer", "cer", "words", "substitutions", "deletions", "insertions")
+if TYPE_CHECKING:
+    from asr.normaliser import Normaliser
+    from asr.test_sets import Recordings
+
+FIGURES = (
+    *("wer", "wer_low", "wer_high", "cer", "cer_low", "cer_high", "mer", "wer_raw", "cer_raw", "wer_compounds"),
+    *("words", "substitutions", "deletions", "insertions", "rambling"),
+)
 LOST = "lost_sentences"  # of long recordings alone
 TRANSFORMERS = "transformers"
 DECODINGS = {  # of each export: its name in metrics.json, and the method of `FasterWhisper`
@@ -52,40 +66,51 @@ class Judged:
     figures: tuple[str, ...] = FIGURES
 
 
-@dataclass(frozen=True)
-class Recordings:
-    """The test utterances of one source."""
-
-    ids: list[str]
-    references: list[str]
-    waveforms: list  # float32 [samples] each
-    language: str
-
-
 def main(params: Evaluation) -> None:
     plan = list(planned(params))
     gates = [Gate(**gate.model_dump()) for gate in params.gates]
     expand(gates, {judged.model: dict.fromkeys(judged.test_sets, judged.figures) for judged in plan})
-    test_sets = read_test_sets(params)
 
+    from asr.evaluation_page import write_report
+    from asr.judging import JudgedSet
     from asr.progress import progress
     from asr.report import table, verdicts
+    from asr.test_sets import read_test_sets
 
-    texts = {(judged.model, name): [""] * len(test_sets[name].ids) for judged in plan for name in judged.test_sets}
+    short = [*params.test_sets, *params.faster_whisper_test_sets]
+    audio_dir = require_folder(params.audio_dir, "run the stage prepare_audio first")
+    test_sets = read_test_sets(audio_dir, short, params.long_test_sets)
+
+    texts = {
+        (judged.model, name): [""] * len(test_sets[name].waveforms) for judged in plan for name in judged.test_sets
+    }
     decoded, count = transcripts(plan, test_sets, params), sum(map(len, texts.values()))
     try:
         for model, name, position, text in progress(decoded, count, "evaluation", "transcript"):
             texts[model, name][position] = text
     except KeyboardInterrupt:
         raise UserError("interrupted: nothing is written; run the stage again") from None
-    metrics, predictions = scores(plan, test_sets, texts)
+    normalisers = {name: normaliser_of(params, of.language) for name, of in test_sets.items()}
+    judged_sets = {}
+    for name, of in test_sets.items():
+        heard = {model: written for (model, test_set), written in texts.items() if test_set == name}
+        judged_sets[name] = JudgedSet(of.utterances, heard, normalisers[name])
+    metrics = figures(plan, judged_sets)
+    judgement = judge(gates, metrics)
     with output_folder(params.output_dir) as folder:
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
         with (folder / "predictions.jsonl").open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in predictions)
+            rows = predictions(plan, judged_sets)
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        paired = differences(plan, judged_sets)
+        text = json.dumps([vars(one) for one in paired], indent=1)
+        (folder / "differences.json").write_text(text + "\n", encoding="utf-8")
+        flacs = {id: flac for of in test_sets.values() for id, flac in zip(of.utterances.ids, of.flacs, strict=True)}
+        models = list(metrics)
+        write_report(folder, models, judged_sets, metrics, paired, judgement, flacs, params.models)
+        (folder / "audio").mkdir(exist_ok=True)  # where the page has its recordings inside, DVC still wants it
 
     print(table(metrics))
-    judgement = judge(gates, metrics)
     if judgement:
         print(f"\n{verdicts(judgement)}", flush=True)
     missed = [f"  {verdict}" for verdict in judgement if not verdict.passed]
@@ -114,50 +139,14 @@ def planned(params: Evaluation) -> Iterator[Judged]:
                 yield Judged(f"{name}/{export.name}", export, decoding, long, (*FIGURES, LOST))
 
 
-def read_test_sets(params: Evaluation) -> dict[str, Recordings]:
-    """The utterances of each test set, decoded.
-
-    Raises:
-        UserError: a test set is empty, in several languages, or has a clip of over 30 s that is not a long recording.
-    """
-    from asr.audio import decode
-    from asr.utterance import load_split, require_labels
-    from asr.whisper_shape import WINDOW_SAMPLES
-
-    utterances = load_split(require_folder(params.audio_dir, "run the stage prepare_audio first"), "test")
-    sources = utterances["source"][:]
-    where = f"{params.audio_dir}/test"
-    test_sets = {}
-    short = list(dict.fromkeys([*params.test_sets, *params.faster_whisper_test_sets]))
-    for name in dict.fromkeys([*short, *params.long_test_sets]):
-        rows = utterances.select([i for i, source in enumerate(sources) if source == name])
-        if not len(rows):
-            raise UserError(f"{where}: no utterance of source {name!r}; there are {', '.join(sorted(set(sources)))}")
-        require_labels(rows, where)
-        if "translate" in rows["task"]:
-            raise UserError(f"{where}: {name} holds translations, which are not judged; leave it out of the test sets")
-        languages = sorted(set(rows["language"]))
-        if len(languages) > 1:
-            raise UserError(
-                f"{where}: {name} is in several languages, {', '.join(languages)}; make it a source for each"
-            )
-        waveforms = [decode(audio) for audio in rows["audio"]]
-        test_sets[name] = Recordings(rows["id"][:], rows["text"][:], waveforms, languages[0])
-    for name in short:
-        for utterance, waveform in zip(test_sets[name].ids, test_sets[name].waveforms, strict=True):
-            if len(waveform) > WINDOW_SAMPLES:
-                raise UserError(f"{where}: {utterance}: over 30 s; judge {name} among evaluation.long_test_sets")
-    return test_sets
-
-
-def transcripts(plan: list[Judged], test_sets: dict[str, Recordings], params: Evaluation) -> Iterator[Transcript]:
+def transcripts(plan: list[Judged], test_sets: "dict[str, Recordings]", params: Evaluation) -> Iterator[Transcript]:
     """Every transcript; one folder is loaded at a time."""
     for folder, group in groupby(sorted(plan, key=lambda judged: judged.folder), lambda judged: judged.folder):
         yield from transcripts_of(folder, list(group), test_sets, params)
 
 
 def transcripts_of(
-    folder: Path, group: list[Judged], test_sets: dict[str, Recordings], params: Evaluation
+    folder: Path, group: list[Judged], test_sets: "dict[str, Recordings]", params: Evaluation
 ) -> Iterator[Transcript]:
     """Every transcript of one folder, which is loaded once for all ways to decode it."""
     from asr.transcription import FasterWhisper, Transformers
@@ -174,26 +163,53 @@ def transcripts_of(
                 yield judged.model, name, position, text
 
 
-def scores(plan: list[Judged], test_sets: dict[str, Recordings], texts: dict) -> tuple[dict, list[dict]]:
-    """What `metrics.json` and `predictions.jsonl` hold; a corpus has the sums of its utterances' counts."""
-    from asr.scoring import lost_sentences, score_utterance, total
+def normaliser_of(params: Evaluation, language: str) -> "Normaliser":
+    """What texts in a language are compared as: `params.profile`, else the language's own."""
+    from asr.normaliser import Normaliser, profile_of
 
-    metrics, predictions = {judged.model: {} for judged in plan}, []
+    return Normaliser.of(params.profile or profile_of(language), params.profiles)
+
+
+def figures(plan: list[Judged], judged_sets: dict) -> dict:
+    """What `metrics.json` holds; a corpus has the sums of its utterances' counts."""
+    metrics = {judged.model: {} for judged in plan}
     for judged in plan:
         for name in judged.test_sets:
-            test_set, hypotheses = test_sets[name], texts[judged.model, name]
-            pairs = list(zip(test_set.references, hypotheses, strict=True))
-            scored = [score_utterance(*pair) for pair in pairs]
-            metrics[judged.model][name] = total(scored).figures()
-            lost = [lost_sentences(*pair) for pair in pairs] if LOST in judged.figures else []
-            if lost:
-                metrics[judged.model][name][LOST] = sum(lost)
-            for i, (reference, hypothesis) in enumerate(pairs):
-                row = {"model": judged.model, "test_set": name, "id": test_set.ids[i]}
-                row |= {"reference": reference, "hypothesis": hypothesis, **scored[i].figures()}
-                predictions.append(row | ({LOST: lost[i]} if lost else {}))
-    return metrics, predictions
+            of = judged_sets[name].figures(judged.model)
+            lost = {LOST: sum(judged_sets[name].lost(judged.model))} if LOST in judged.figures else {}
+            metrics[judged.model][name] = of | lost
+    return metrics
+
+
+def predictions(plan: list[Judged], judged_sets: dict) -> Iterator[dict]:
+    """The lines of `predictions.jsonl`."""
+    for judged in plan:
+        for name in judged.test_sets:
+            of = judged_sets[name]
+            lost = of.lost(judged.model) if LOST in judged.figures else None
+            for i, scored in enumerate(of.scored[judged.model]):
+                row = {"model": judged.model, "test_set": name, "id": of.utterances.ids[i]}
+                row |= {"reference": of.utterances.references[i], "hypothesis": of.hypotheses[judged.model][i]}
+                yield row | scored.figures() | ({LOST: lost[i]} if lost else {})
+
+
+def differences(plan: list[Judged], judged_sets: dict) -> list:
+    """Each model against each that comes before it, on the test sets that both are judged on."""
+    from asr.page import Difference
+
+    found = []
+    for name, of in judged_sets.items():
+        models = [judged.model for judged in plan if name in judged.test_sets]
+        for i, model in enumerate(models):
+            for other in models[:i]:
+                found.append(Difference(model, other, name, **vars(of.difference(model, other))))
+    return found
 
 
 if __name__ == "__main__":
-    run_stage(Evaluation, main)
+    if any(argument.split("=")[0] == "--predictions" for argument in sys.argv[1:]):
+        from asr.judged_files import main as judge_files
+
+        run(lambda: judge_files(sys.argv[1:], __doc__))
+    else:
+        run_stage(Evaluation, main)

@@ -32,10 +32,8 @@ def problem_of(text: str, second: str, language: str, max_disagreement: float) -
     """
     if not text:
         return "says_nothing", f"the other hears {second[:80]!r}" if second else "neither does the other"
-    if (ratio := compression_ratio(text)) > MAX_COMPRESSION:
-        return "repeats_itself", f"compresses {ratio:.1f} times, at most {MAX_COMPRESSION}: {text[:80]}"
-    if loop := LOOP.search(text):
-        return "repeats_itself", f"{loop[1][:40]!r} again and again: {text[:80]}"
+    if why := rambles(text):
+        return "repeats_itself", f"{why}: {text[:80]}"
     rates = score([text], [second])
     disagreement = rates["cer" if language in SPACELESS else "wer"]
     if disagreement > max_disagreement:
@@ -44,6 +42,14 @@ def problem_of(text: str, second: str, language: str, max_disagreement: float) -
             f"{disagreement:.2f}, at most {max_disagreement:g}: {text[:80]!r} and {second[:80]!r}",
         )
     return None
+
+
+def rambles(text: str) -> str:
+    """What shows that a transcript repeats itself without end; "" if nothing does."""
+    if (ratio := compression_ratio(text)) > MAX_COMPRESSION:
+        return f"compresses {ratio:.1f} times, at most {MAX_COMPRESSION}"
+    loop = LOOP.search(text)
+    return f"{loop[1][:40]!r} again and again" if loop else ""
 
 
 def compression_ratio(text: str) -> float:

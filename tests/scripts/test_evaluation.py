@@ -1,6 +1,7 @@
 """The whole stage on a made-up test set and a Whisper that says one sentence whatever it hears."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -108,7 +109,7 @@ def test_metrics_have_every_model_on_every_test_set(done):
     engines = ["convert_to_faster", "faster_whisper", "faster_whisper_without_timestamps"]
     short = ["base_model", *(f"{name}/float32" for name in engines)]
     assert list(metrics) == [*short, "faster_whisper_batched/float32"]
-    figures = {"wer", "cer", "words", "substitutions", "deletions", "insertions"}
+    figures = {*evaluation.FIGURES, "profile"}
     for model in short:
         assert list(metrics[model]) == (["general"] if model.startswith("faster_whisper") else ["general", "domain"])
         assert all(set(found) == figures for found in metrics[model].values())
@@ -143,14 +144,15 @@ def test_predictions_add_up_to_the_metrics(done):
         for name, figures in test_sets.items():
             own = [row for row in rows if (row["model"], row["test_set"]) == (model, name)]
             assert [row["id"] for row in own] == [f"{name}/{i}" for i in range(len(own))]
-            for count in figures.keys() - {"wer", "cer"}:
+            for count in figures.keys() & {"words", "substitutions", "deletions", "insertions", "lost_sentences"}:
                 assert sum(row[count] for row in own) == figures[count]
     assert rows[1] | {"reference": "Schalte das Licht aus.", "hypothesis": SENTENCE, "substitutions": 1} == rows[1]
 
 
 def test_missed_gates_are_named_with_figure_and_limit_after_the_files_are_written(done):
     folder, message = done
-    assert {path.name for path in folder.iterdir()} == {"metrics.json", "predictions.jsonl"}
+    made = {"audio", "differences.json", "metrics.json", "predictions.jsonl", "report.html"}
+    assert {path.name for path in folder.iterdir()} == made
     assert message.startswith("2 of 3 gates missed:")
     assert "base_model domain wer = 1.3333, at most 0.5" in message
     assert "faster_whisper_batched/float32 long lost_sentences = " in message
@@ -167,7 +169,7 @@ def test_run_by_dvc_a_missed_gate_is_exit_1_and_a_rerun_gives_the_same_bytes(mad
     assert "Traceback" not in run.stderr
     assert "ok      base_model general wer = 0.0833, at most 0.5" in run.stdout
     assert "MISSED  base_model domain wer" in run.stdout
-    for name in ("metrics.json", "predictions.jsonl"):
+    for name in ("metrics.json", "predictions.jsonl", "differences.json", "report.html"):
         assert (tmp_path / "outputs/evaluation" / name).read_bytes() == (done[0] / name).read_bytes()
 
 
@@ -228,3 +230,43 @@ def test_an_empty_exports_folder_and_a_set_in_two_languages_are_named(made, tmp_
     audio_dir = write(tmp_path / "audio", rows)
     with pytest.raises(UserError, match="several languages, de, ru"):
         evaluation.main(params(made, tmp_path / "out", audio_dir=audio_dir, test_sets=["general"], long_test_sets=[]))
+
+
+def test_intervals_hold_the_rate_and_the_profile_is_told(done):
+    metrics = json.loads((done[0] / "metrics.json").read_text())
+    general = metrics["base_model"]["general"]
+    assert general["wer_low"] <= general["wer"] <= general["wer_high"] and general["wer_low"] < general["wer_high"]
+    assert re.fullmatch(r"asr-german-mixed-evals [0-9a-f]{16}", general["profile"])
+    assert general["wer"] == general["wer_compounds"] == general["wer_raw"]
+
+
+def test_models_are_compared_on_the_same_utterances(done):
+    pairs = json.loads((done[0] / "differences.json").read_text())
+    assert len(pairs) == 4 * 3 / 2 + 1  # of `general` and `domain`; `long` has one model
+    assert all(pair["difference"] == 0 and pair["p"] == 1.0 for pair in pairs)  # they say the same
+
+
+def test_the_page_has_every_utterance(done):
+    page = (done[0] / "report.html").read_text()
+    assert all(text in page for text in ("general/0", "domain/0", "long/0", "asr-german-mixed-evals", "base_model"))
+
+
+def test_any_two_files_are_scored(tmp_path):
+    rows = {
+        "a": ("Zweiundzwanzig Straßen.", "22 strassen"),
+        "b": ("Schönes Haus!", "schönes Maus"),
+        "c": ("Die Haus Tür", "die Haustür"),
+    }
+    for name, side in (("ref", 0), ("hyp", 1)):
+        lines = [json.dumps({"id": id, "text": texts[side]}) for id, texts in rows.items()]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines if side else lines[::-1]))
+    command = [sys.executable, evaluation.__file__, "--predictions", "hyp.jsonl", "--references", "ref.jsonl"]
+    command += ["--profile", "asr-german-mixed-evals", "--output", "out.json"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert re.search(r"^wer            0\.42857  \[0\.\d{5}, \d\.\d{5}\]$", run.stdout, re.MULTILINE)
+    assert re.search(r"^wer_compounds  0\.14286", run.stdout, re.MULTILINE)
+    assert json.loads((tmp_path / "out.json").read_text())["substitutions"] == 2
+    (tmp_path / "hyp.jsonl").write_text(json.dumps({"id": "a", "text": "x"}))
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (1, "error: hyp.jsonl: ids c, b missing, which ref.jsonl has\n")

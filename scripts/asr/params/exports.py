@@ -121,4 +121,10 @@ class Evaluation(Section):
     )
     batch: PositiveInt = Field(description="utterances that transformers decodes at once")
     beam_size: PositiveInt = Field(description="faster-whisper's beam; its own default is 5")
+    profile: str = Field(
+        default="", description="how texts are normalised; none: the language's own (asr/normaliser.py)"
+    )
+    profiles: dict[str, list[str]] = Field(
+        default_factory=dict, description="profiles of your own, each a list of steps, which come first"
+    )
     gates: list[Gate] = Field(description="limits; a missed one fails the stage")

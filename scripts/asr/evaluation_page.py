@@ -1,0 +1,111 @@
+"""The page of an evaluation, filled: from judged test sets to what `page` shows.
+
+    write_report(folder, models, judged_sets, metrics, differences, verdicts, flacs, trained)      # folder/report.html
+
+In: the test sets with each model's counts, the figures, paired differences and gates, and the recordings.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from asr.gates import Verdict
+from asr.judging import JudgedSet, grouped
+from asr.normaliser import CHARACTERS
+from asr.page import Curve, Difference, Gate, Hypothesis, Judgement, Model, Row, TestSet, write_page
+
+CURVES = {"loss.csv": ("loss",), "wer.csv": ("wer", "cer")}  # what a training leaves in its folder
+
+
+def write_report(
+    folder: Path,
+    models: Sequence[str],
+    judged_sets: Mapping[str, JudgedSet],
+    metrics: Mapping[str, Mapping[str, Mapping[str, float]]],
+    differences: Sequence[Difference],
+    verdicts: Sequence[Verdict],
+    flacs: Mapping[str, bytes],
+    trained: Mapping[str, Path],
+) -> None:
+    """Write `report.html`.
+
+    Args:
+        models: their names in `metrics`, in order.
+        flacs: recordings by the utterance's id.
+        trained: folders of models, of which those of a training hold its curves.
+    """
+    write_page(
+        folder,
+        Judgement(
+            models=[Model(name, _role(name, list(trained))) for name in models],
+            test_sets=[_test_set(name, judged) for name, judged in judged_sets.items()],
+            figures={
+                model: {name: _numbers(figures) for name, figures in sets.items()} for model, sets in metrics.items()
+            },
+            rows=[row for name, judged in judged_sets.items() for row in _rows(name, judged)],
+            audio=flacs,
+            differences=[one for one in differences if one.base == models[0]],
+            gates=[Gate(str(one.gate), one.value, one.gate.at_most, one.passed) for one in verdicts],
+            groups=grouped(judged_sets.values()),
+            curves=[curve for name, model_dir in trained.items() for curve in _curves(name, model_dir)],
+            notes=[
+                f"{name}: normalised by {judged.normaliser.name} ({judged.normaliser.version}); 95 % intervals resampled by "
+                f"{judged.resampled_by}"
+                for name, judged in judged_sets.items()
+            ],
+        ),
+    )
+
+
+def _role(model: str, trained: Sequence[str]) -> str:
+    if model not in trained:
+        return "exported"
+    return "base" if model == trained[0] else "tuned"
+
+
+def _by_character(judged: JudgedSet) -> bool:
+    return judged.normaliser.name in CHARACTERS
+
+
+def _test_set(name: str, judged: JudgedSet) -> TestSet:
+    language = judged.utterances.language
+    return TestSet(name, language, "character", "cer") if _by_character(judged) else TestSet(name, language)
+
+
+def _numbers(figures: Mapping) -> dict[str, float]:
+    return {name: value for name, value in figures.items() if not isinstance(value, str)}
+
+
+def _rows(name: str, judged: JudgedSet) -> list[Row]:
+    def units(text: str) -> list[str]:
+        words = judged.normaliser(text).split()
+        return list("".join(words)) if _by_character(judged) else words
+
+    of = judged.utterances
+    return [
+        Row(
+            id,
+            name,
+            of.references[i],
+            units(of.references[i]),
+            {model: Hypothesis(texts[i], units(texts[i])) for model, texts in judged.hypotheses.items()},
+            of.seconds[i],
+            judged.groups_of(i),
+        )
+        for i, id in enumerate(of.ids)
+    ]
+
+
+def _curves(name: str, model_dir: Path) -> list[Curve]:
+    found = []
+    for file, columns in CURVES.items():
+        path = model_dir / file
+        if not path.is_file():
+            continue
+        with path.open(encoding="utf-8", newline="") as opened:
+            rows = list(csv.DictReader(opened))
+        for column in columns:
+            points = [(float(row["step"]), float(row[column])) for row in rows if row.get(column)]
+            if points:
+                found.append(Curve(f"{name} {column}", points))
+    return found

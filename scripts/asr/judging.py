@@ -1,0 +1,104 @@
+"""From transcripts to figures: each model on each test set with 95 % intervals, by group, and against every other.
+
+    judged = JudgedSet(test_set, {"base_model": texts, "merge_lora": texts}, Normaliser.of("asr-german-mixed-evals"))
+    judged.figures("merge_lora")              # {"wer": 0.03, "wer_low": 0.02, "wer_high": 0.04, "cer": …, "words": 604, …}
+    judged.difference("merge_lora", "base_model")
+    grouped([judged])                         # {"speaker": {"s/7": {"merge_lora": {…}}}, "domain": …, "duration": …}
+
+In: a test set's utterances and what each model wrote. Rates are fractions.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from asr.intervals import Difference, Resamples
+from asr.normaliser import Normaliser
+from asr.pseudo_labels import rambles
+from asr.scoring import Scored, lost_sentences, score_utterance, total
+
+DURATIONS = (2, 5, 10, 20, 30)  # seconds: the upper bounds of the bands
+MOST_GROUPS = 300  # values of a kind, of which each has figures; of more speakers none would be read
+LOST = "lost_sentences"  # of long recordings alone
+
+
+@dataclass(frozen=True)
+class Utterances:
+    """The test utterances of one source, in one language."""
+
+    ids: Sequence[str]
+    references: Sequence[str]
+    language: str
+    seconds: Sequence[float]
+    speakers: Sequence[str]  # "" where nobody knows
+    domains: Sequence[str]
+
+
+class JudgedSet:
+    """A test set, and the counts of what each model wrote."""
+
+    def __init__(self, utterances: Utterances, hypotheses: Mapping[str, Sequence[str]], normaliser: Normaliser):
+        self.utterances, self.hypotheses, self.normaliser = utterances, hypotheses, normaliser
+        self.scored: dict[str, list[Scored]] = {
+            model: [score_utterance(*pair, normaliser) for pair in zip(utterances.references, texts, strict=True)]
+            for model, texts in hypotheses.items()
+        }
+        self._resamples = Resamples(utterances.speakers)
+
+    @property
+    def resampled_by(self) -> str:
+        """What the intervals draw: "speaker", or "utterance" where no two are known."""
+        return self._resamples.unit
+
+    def figures(self, model: str) -> dict[str, float | int | str]:
+        """Rates, their bounds and counts, the share of transcripts that ramble, and the profile that texts were compared by."""
+        scored = self.scored[model]
+        counts = {"wer": [one.words for one in scored], "cer": [one.characters for one in scored]}
+        bounds = {}
+        for name, of in counts.items():
+            interval = self._resamples.interval([one.errors for one in of], [one.words for one in of])
+            bounds |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+        rambling = sum(bool(rambles(text)) for text in self.hypotheses[model])
+        rest = {"rambling": rambling / len(scored), "profile": f"{self.normaliser.name} {self.normaliser.version}"}
+        return total(scored).figures() | bounds | rest
+
+    def lost(self, model: str) -> list[int]:
+        """Sentences of each recording that the transcript leaves out."""
+        pairs = zip(self.utterances.references, self.hypotheses[model], strict=True)
+        return [lost_sentences(*pair) for pair in pairs]
+
+    def difference(self, model: str, other: str) -> Difference:
+        """The paired test of two models' WER; below 0 the first is better."""
+        errors = ([one.words.errors for one in self.scored[name]] for name in (model, other))
+        return self._resamples.compare(*errors, [one.words.words for one in self.scored[model]])
+
+    def groups_of(self, index: int) -> dict[str, str]:
+        """The groups that an utterance is in: those whose values somebody knows."""
+        of = self.utterances
+        known = {"speaker": of.speakers[index], "domain": of.domains[index], "duration": band(of.seconds[index])}
+        return {kind: value for kind, value in known.items() if value}
+
+
+def grouped(judged_sets: Iterable[JudgedSet]) -> dict[str, dict[str, dict[str, dict]]]:
+    """Figures by kind of group, value and model, over all test sets, where a kind has several values and not too many."""
+    sums: dict[str, dict[str, dict[str, Scored]]] = {}
+    for judged in judged_sets:
+        for index in range(len(judged.utterances.ids)):
+            for kind, value in judged.groups_of(index).items():
+                of_value = sums.setdefault(kind, {}).setdefault(value, {})
+                for model, scored in judged.scored.items():
+                    of_value[model] = of_value.get(model, Scored()) + scored[index]
+    return {
+        kind: {value: {model: one.figures() for model, one in values[value].items()} for value in sorted(values)}
+        for kind, values in sums.items()
+        if 1 < len(values) <= MOST_GROUPS
+    }
+
+
+def band(seconds: float) -> str:
+    """The band of durations that a recording is in."""
+    low = 0
+    for high in DURATIONS:
+        if seconds <= high:
+            return f"{low:02} to {high:02} s"
+        low = high
+    return f"over {low} s"
