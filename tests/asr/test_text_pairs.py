@@ -1,0 +1,80 @@
+"""What does not pair is named; nothing is judged on what is left."""
+
+import json
+
+import pytest
+
+from asr.errors import UserError
+from asr.text_pairs import Pair, read_pairs
+
+
+def write(path, rows, separator=None):
+    """JSON lines, or a table with this separator."""
+    if separator is None:
+        lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    else:
+        lines = [separator.join(rows[0]), *(separator.join(row.values()) for row in rows)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+ROWS = [{"id": "1", "text": "eins"}, {"id": "2", "text": "zwei"}]
+
+
+@pytest.mark.parametrize(("suffix", "separator"), [("jsonl", None), ("csv", ","), ("tsv", "\t")])
+def test_files_of_any_form_pair_by_id_in_the_references_order(tmp_path, suffix, separator):
+    said = write(tmp_path / f"ref.{suffix}", ROWS, separator)
+    heard = write(tmp_path / "hyp.jsonl", [{"id": "2", "text": "drei"}, {"id": "1", "text": "eins"}])
+    assert read_pairs(heard, said) == [Pair("1", "eins", "eins"), Pair("2", "zwei", "drei")]
+
+
+@pytest.mark.parametrize(("suffix", "separator"), [("jsonl", None), ("csv", ","), ("tsv", "\t")])
+def test_one_file_with_both(tmp_path, suffix, separator):
+    rows = [{"reference": "a", "hypothesis": "b", "speaker": "anna"}]
+    assert read_pairs(write(tmp_path / f"both.{suffix}", rows, separator), None) == [Pair("1", "a", "b", "anna")]
+
+
+def test_numbers_are_ids_and_a_quote_in_a_tsv_is_text(tmp_path):
+    said = write(tmp_path / "ref.jsonl", [{"id": 7, "text": 'sagt "ja'}])
+    assert (
+        read_pairs(write(tmp_path / "hyp.tsv", [{"id": "7", "text": 'sagt "ja'}], "\t"), said)[0].hypothesis
+        == 'sagt "ja'
+    )
+
+
+@pytest.mark.parametrize(
+    ("heard", "message"),
+    [
+        (ROWS[:1], r"hyp.jsonl: id 2 missing, which .*ref.jsonl has"),
+        ([*ROWS, {"id": "3", "text": "x"}], r"hyp.jsonl: id 3, which .*ref.jsonl does not have"),
+        ([*ROWS, ROWS[0]], r"hyp.jsonl: id 1 more than once"),
+        ([{"id": "1"}, ROWS[1]], r"hyp.jsonl:1: no text in 'text'; there are id"),
+        ([{"id": "1", "text": 3}, ROWS[1]], r"hyp.jsonl:1: no text in 'text'"),
+        ([{"id": "1", "text": None}, ROWS[1]], r"hyp.jsonl:1: no text in 'text'"),
+    ],
+)
+def test_what_does_not_pair_is_named(tmp_path, heard, message):
+    with pytest.raises(UserError, match=message):
+        read_pairs(write(tmp_path / "hyp.jsonl", heard), write(tmp_path / "ref.jsonl", ROWS))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.jsonl", b'{"id": "1", "text": "a"}\n{"id"', r"x.jsonl:2: not JSON"),
+        ("x.jsonl", b"[1]\n", r"x.jsonl:1: not a JSON object"),
+        ("x.jsonl", b"", r"no row; nothing to judge"),
+        ("x.jsonl", b'{"id": "1", "text": "\xff"}', r"x.jsonl: not UTF-8"),
+        ("x.csv", b"id,text\n1,a,b\n", r"x.csv:2: 2 columns in the head, another number here"),
+        ("x.jsonl", b'{"id": "1", "text": " "}', r"id 1 without a reference"),
+    ],
+)
+def test_a_broken_file_is_one_message_with_its_line(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        read_pairs(tmp_path / name, tmp_path / name)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"nothing.jsonl: No such file"):
+        read_pairs(tmp_path / "nothing.jsonl", None)
