@@ -16,7 +16,7 @@ windows, draws, plan, sound, batches, selection           from utterances to wha
 label_laws, lint                                          what all of that must satisfy
 loss, ctc, guided_attention, sampled_vocabulary           what training minimises
 normaliser, compounds, scoring, intervals                 what judges it
-text_pairs, judged_files                                  and any other recogniser
+text_pairs, judged_files, word_errors                     and any other recogniser
 processes, checkpoints, interruption, non_finite, sharded  what a training must not lose
 watchdog, safe_trainer, trainer                           the loop that loses nothing
 training_settings, callbacks, stopping, training, probe   from windows to weights
