@@ -7,8 +7,7 @@ import torch
 @pytest.fixture
 def adapter(tiny_recipe):
     """An adapter with an effect, as finetune_whisper would save it."""
-    from asr.exportable import require_own_vocabulary
-from asr.adapter import add_adapter
+    from asr.adapter import add_adapter
     from asr.model import load_whisper
 
     model, *_ = load_whisper(tiny_recipe / "outputs/base_model")
@@ -66,6 +65,7 @@ def test_domains_come_with_the_adapter_and_the_model_says_so_and_is_not_converte
 
     import convert_to_faster
     from asr.errors import UserError
+    from asr.exportable import require_own_vocabulary
     from asr.model import load_whisper
 
     flags = ["--domain.mode", "token", "--steps", "3", "--adapter.target_modules", "q_proj"]
