@@ -44,6 +44,8 @@ FIGURES = (
     *("words", "substitutions", "deletions", "insertions", "rambling"),
 )
 LOST = "lost_sentences"  # of long recordings alone
+SILENCE = "silence"  # the test set in which nobody speaks
+SILENCE_FIGURES = ("clips", "with_text", "phantom", "no_speech_probability")
 TRANSFORMERS = "transformers"
 DECODINGS = {  # of each export: its name in metrics.json, and the method of `FasterWhisper`
     "convert_to_faster": "greedy",
@@ -69,22 +71,29 @@ class Judged:
 def main(params: Evaluation) -> None:
     plan = list(planned(params))
     gates = [Gate(**gate.model_dump()) for gate in params.gates]
-    expand(gates, {judged.model: dict.fromkeys(judged.test_sets, judged.figures) for judged in plan})
+    names = {judged.model: dict.fromkeys(judged.test_sets, judged.figures) for judged in plan}
+    expand(
+        gates, {model: sets | ({SILENCE: SILENCE_FIGURES} if SILENCE in sets else {}) for model, sets in names.items()}
+    )
 
     from asr.evaluation_page import write_report
     from asr.judging import JudgedSet
     from asr.progress import progress
-    from asr.report import table, verdicts
+    from asr.report import silence, table, verdicts
+    from asr.silence import silence_figures
     from asr.test_sets import read_test_sets
 
     short = [*params.test_sets, *params.faster_whisper_test_sets]
     audio_dir = require_folder(params.audio_dir, "run the stage prepare_audio first")
     test_sets = read_test_sets(audio_dir, short, params.long_test_sets)
 
+    if params.silence_seconds:
+        test_sets[SILENCE] = silent_recordings(params.silence_seconds, test_sets[params.test_sets[0]].language)
     texts = {
         (judged.model, name): [""] * len(test_sets[name].waveforms) for judged in plan for name in judged.test_sets
     }
-    decoded, count = transcripts(plan, test_sets, params), sum(map(len, texts.values()))
+    heard_nothing: dict[str, list[float]] = {}
+    decoded, count = transcripts(plan, test_sets, params, heard_nothing), sum(map(len, texts.values()))
     try:
         for model, name, position, text in progress(decoded, count, "evaluation", "transcript"):
             texts[model, name][position] = text
@@ -92,10 +101,15 @@ def main(params: Evaluation) -> None:
         raise UserError("interrupted: nothing is written; run the stage again") from None
     normalisers = {name: normaliser_of(params, of.language) for name, of in test_sets.items()}
     judged_sets = {}
+    silent = test_sets.pop(SILENCE, None)
     for name, of in test_sets.items():
         heard = {model: written for (model, test_set), written in texts.items() if test_set == name}
         judged_sets[name] = JudgedSet(of.utterances, heard, normalisers[name])
     metrics = figures(plan, judged_sets)
+    if silent:
+        for (model, name), written in texts.items():
+            if name == SILENCE:
+                metrics[model][SILENCE] = silence_figures(written, heard_nothing.get(model, []))
     judgement = judge(gates, metrics)
     with output_folder(params.output_dir) as folder:
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
@@ -111,6 +125,8 @@ def main(params: Evaluation) -> None:
         (folder / "audio").mkdir(exist_ok=True)  # where the page has its recordings inside, DVC still wants it
 
     print(table(metrics))
+    if silent:
+        print(f"\n{silence(metrics)}")
     if judgement:
         print(f"\n{verdicts(judgement)}", flush=True)
     missed = [f"  {verdict}" for verdict in judgement if not verdict.passed]
@@ -120,13 +136,18 @@ def main(params: Evaluation) -> None:
 
 def planned(params: Evaluation) -> Iterator[Judged]:
     """What is judged on what, in the order of `metrics.json`."""
+    silent = (SILENCE,) if params.silence_seconds else ()
+    if SILENCE in (*params.test_sets, *params.faster_whisper_test_sets, *params.long_test_sets):
+        raise UserError(
+            f"evaluation: a test set cannot be called {SILENCE}, which is made up by silence_seconds; rename the source"
+        )
     short, faster, long = (
         tuple(dict.fromkeys(names))
         for names in (params.test_sets, params.faster_whisper_test_sets, params.long_test_sets)
     )
     for model, folder in params.models.items():
         require_folder(folder, f"run the stage that makes it, or give another for evaluation.models.{model}")
-        yield Judged(model, folder, TRANSFORMERS, short)
+        yield Judged(model, folder, TRANSFORMERS, (*short, *silent))
     remedy = "run the stage convert_to_faster first"
     exports = sorted(path for path in require_folder(params.exports_dir, remedy).iterdir() if path.is_dir())
     if not exports:
@@ -134,25 +155,45 @@ def planned(params: Evaluation) -> Iterator[Judged]:
     for name, decoding in DECODINGS.items():
         for export in exports:
             if decoding != "batched":
-                yield Judged(f"{name}/{export.name}", export, decoding, short if decoding == "greedy" else faster)
+                sets = {"greedy": short, "default": (*faster, *silent)}.get(decoding, faster)
+                yield Judged(f"{name}/{export.name}", export, decoding, sets)
             elif long:
                 yield Judged(f"{name}/{export.name}", export, decoding, long, (*FIGURES, LOST))
 
 
-def transcripts(plan: list[Judged], test_sets: "dict[str, Recordings]", params: Evaluation) -> Iterator[Transcript]:
-    """Every transcript; one folder is loaded at a time."""
+def silent_recordings(seconds: list[float], language: str) -> "Recordings":
+    from asr.judging import Utterances
+    from asr.silence import silent_clips
+    from asr.test_sets import Recordings
+
+    kinds, clips = zip(*silent_clips(seed=0, seconds=seconds), strict=True)
+    nothing = [""] * len(clips)
+    return Recordings(list(clips), [], Utterances(kinds, nothing, language, [0.0] * len(clips), nothing, nothing))
+
+
+def transcripts(
+    plan: list[Judged], test_sets: "dict[str, Recordings]", params: Evaluation, heard_nothing: dict[str, list[float]]
+) -> Iterator[Transcript]:
+    """Every transcript; one folder is loaded at a time. `heard_nothing` gets P(no speech) of the silent clips, by model."""
     for folder, group in groupby(sorted(plan, key=lambda judged: judged.folder), lambda judged: judged.folder):
-        yield from transcripts_of(folder, list(group), test_sets, params)
+        yield from transcripts_of(folder, list(group), test_sets, params, heard_nothing)
 
 
 def transcripts_of(
-    folder: Path, group: list[Judged], test_sets: "dict[str, Recordings]", params: Evaluation
+    folder: Path,
+    group: list[Judged],
+    test_sets: "dict[str, Recordings]",
+    params: Evaluation,
+    heard_nothing: dict[str, list[float]],
 ) -> Iterator[Transcript]:
     """Every transcript of one folder, which is loaded once for all ways to decode it."""
     from asr.transcription import FasterWhisper, Transformers
 
     if group[0].decoding == TRANSFORMERS:
-        engines = {TRANSFORMERS: Transformers(folder, params.batch)}
+        engines = {TRANSFORMERS: (opened := Transformers(folder, params.batch))}
+        if SILENCE in test_sets:
+            nothing = opened.no_speech_probabilities(test_sets[SILENCE].waveforms)
+            heard_nothing |= {judged.model: nothing for judged in group}
     else:
         opened = FasterWhisper(folder, params.batch, params.beam_size, workers())
         engines = {judged.decoding: getattr(opened, judged.decoding) for judged in group}
@@ -174,7 +215,7 @@ def figures(plan: list[Judged], judged_sets: dict) -> dict:
     """What `metrics.json` holds; a corpus has the sums of its utterances' counts."""
     metrics = {judged.model: {} for judged in plan}
     for judged in plan:
-        for name in judged.test_sets:
+        for name in filter(judged_sets.get, judged.test_sets):
             of = judged_sets[name].figures(judged.model)
             lost = {LOST: sum(judged_sets[name].lost(judged.model))} if LOST in judged.figures else {}
             metrics[judged.model][name] = of | lost
@@ -184,7 +225,7 @@ def figures(plan: list[Judged], judged_sets: dict) -> dict:
 def predictions(plan: list[Judged], judged_sets: dict) -> Iterator[dict]:
     """The lines of `predictions.jsonl`."""
     for judged in plan:
-        for name in judged.test_sets:
+        for name in filter(judged_sets.get, judged.test_sets):
             of = judged_sets[name]
             lost = of.lost(judged.model) if LOST in judged.figures else None
             for i, scored in enumerate(of.scored[judged.model]):

@@ -40,7 +40,8 @@ def write_report(
             models=[Model(name, _role(name, list(trained))) for name in models],
             test_sets=[_test_set(name, judged) for name, judged in judged_sets.items()],
             figures={
-                model: {name: _numbers(figures) for name, figures in sets.items()} for model, sets in metrics.items()
+                model: {name: _numbers(figures) for name, figures in sets.items() if name in judged_sets}
+                for model, sets in metrics.items()
             },
             rows=[row for name, judged in judged_sets.items() for row in _rows(name, judged)],
             audio=flacs,

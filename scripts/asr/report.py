@@ -27,13 +27,31 @@ _LOST = {"lost sentences": "lost_sentences"}  # only recordings of several sente
 
 def table(metrics: Metrics) -> str:
     """One line for each model on each test set; rates in percent."""
-    judged = [(model, test_set, figures) for model, sets in metrics.items() for test_set, figures in sets.items()]
+    judged = [
+        (model, test_set, figures)
+        for model, sets in metrics.items()
+        for test_set, figures in sets.items()
+        if "wer" in figures
+    ]
     columns = _COLUMNS | (_LOST if any("lost_sentences" in figures for *_, figures in judged) else {})
     rows = [["model", "test set", *columns]]
     for model, test_set, figures in judged:
         rows.append([model, test_set, *(_cell(figures, name) for name in columns.values())])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(_justify(row, widths)).rstrip() for row in rows)
+
+
+def silence(metrics: Metrics) -> str:
+    """One line a model that was given silence and noise: how often it wrote something."""
+    lines = ["where nobody speaks:"]
+    for model, sets in metrics.items():
+        if figures := sets.get("silence"):
+            probability = figures.get("no_speech_probability")
+            lines.append(
+                f"  {model}: text in {figures['with_text']:.0%} of {figures['clips']} clips, a known phantom in "
+                f"{figures['phantom']:.0%}" + (f", P(no speech) {probability:.2f}" if probability is not None else "")
+            )
+    return "\n".join(lines)
 
 
 def verdicts(judged: Sequence[Verdict]) -> str:
@@ -54,4 +72,7 @@ def _justify(row: list[str], widths: list[int]) -> list[str]:
 
 
 if __name__ == "__main__":
-    print(table(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))
+    read = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    print(table(read))
+    if any("silence" in sets for sets in read.values()):
+        print(f"\n{silence(read)}")

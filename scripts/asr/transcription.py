@@ -89,6 +89,14 @@ class Transformers:
     greedy = __call__
 
     @torch.inference_mode()
+    def no_speech_probabilities(self, waveforms: Sequence[np.ndarray]) -> list[float]:
+        """How probable `<|nospeech|>` is after `<|startoftranscript|>`, where runtimes read it, for each clip."""
+        start, none = self._tokenizer.convert_tokens_to_ids(["<|startoftranscript|>", "<|nospeech|>"])
+        said = torch.tensor([[start]], device=self._device)
+        logits = (self._model(self._features(clip), decoder_input_ids=said).logits[0, 0] for clip in waveforms)
+        return [float(one.float().softmax(-1)[none]) for one in logits]
+
+    @torch.inference_mode()
     def encoded(self, waveform: np.ndarray) -> np.ndarray:
         """What the encoder says of a clip, padded to 30 s: float32 `[1500, width]`."""
         return self._model.model.encoder(self._features(waveform)).last_hidden_state[0].float().cpu().numpy()

@@ -251,6 +251,24 @@ def test_the_page_has_every_utterance(done):
     assert all(text in page for text in ("general/0", "domain/0", "long/0", "asr-german-mixed-evals", "base_model"))
 
 
+def test_where_nobody_speaks_what_is_written_is_counted(made, tmp_path, capsys):
+    gates = [{"figure": "base_model silence with_text", "at_most": 0.5}]
+    changed = {"silence_seconds": [1, 2], "long_test_sets": [], "test_sets": ["general"], "gates": gates}
+    with pytest.raises(UserError, match=r"base_model silence with_text = 1\.0000, at most 0\.5"):
+        evaluation.main(params(made, tmp_path / "out", **changed))
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    silence = metrics["base_model"]["silence"]
+    assert (silence["clips"], silence["with_text"], silence["phantom"]) == (
+        14,
+        1.0,
+        0.0,
+    )  # it says its sentence to everything
+    assert 0 <= silence["no_speech_probability"] < 0.1
+    assert metrics["faster_whisper/float32"]["silence"]["clips"] == 14
+    assert "silence" not in metrics["convert_to_faster/float32"]
+    assert "base_model: text in 100% of 14 clips, a known phantom in 0%, P(no speech) 0.0" in capsys.readouterr().out
+
+
 def test_any_two_files_are_scored(tmp_path):
     rows = {
         "a": ("Zweiundzwanzig Straßen.", "22 strassen"),

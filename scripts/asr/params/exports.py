@@ -119,6 +119,11 @@ class Evaluation(Section):
     long_test_sets: list[str] = Field(
         description="sources of long recordings, decoded by faster-whisper's BatchedInferencePipeline alone"
     )
+    silence_seconds: list[Annotated[float, Field(gt=0, le=30)]] = Field(
+        default_factory=list,
+        description="lengths of clips of silence, noise, hum, clicks and tones, one of each kind and length, in which models are "
+        "to write nothing; figures of the test set `silence`",
+    )
     batch: PositiveInt = Field(description="utterances that transformers decodes at once")
     beam_size: PositiveInt = Field(description="faster-whisper's beam; its own default is 5")
     profile: str = Field(
