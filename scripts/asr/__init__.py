@@ -23,7 +23,8 @@ training_settings, callbacks, stopping, training, probe   from windows to weight
 exportable, weights, ggml, onnx_export                    from weights to the forms of other engines
 transcription, libwhisper, whisper_cpp, onnx_engine       from weights to transcripts
 heard, parity                                             what proves an export
-pseudo_labels, silence, judging, test_sets, gates         from transcripts to labels and figures
+hearing, pseudo_labels, silence                           what is written where somebody speaks, and where nobody does
+judging, test_sets, gates                                 from transcripts to figures
 stream, voice_activity, pieces, segments, engines/        recordings of any length, by any engine
 long_form, transcripts                                    and what is said in them, as files
 report, page/, evaluation_page, lineage, model_card       what is told of them

@@ -151,7 +151,7 @@ def test_predictions_add_up_to_the_metrics(done):
 
 def test_missed_gates_are_named_with_figure_and_limit_after_the_files_are_written(done):
     folder, message = done
-    made = {"audio", "differences.json", "metrics.json", "predictions.jsonl", "report.html"}
+    made = {"audio", "differences.json", "metrics.json", "predictions.jsonl", "report.html", "speed.json"}
     assert {path.name for path in folder.iterdir()} == made
     assert message.startswith("2 of 3 gates missed:")
     assert "base_model domain wer = 1.3333, at most 0.5" in message
