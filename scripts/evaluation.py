@@ -58,6 +58,7 @@ DECODINGS = {  # of each export: its name in metrics.json, and the method of `Fa
 def main(params: Evaluation) -> None:
     plan = list(planned(params))
     gates = [Gate(**gate.model_dump()) for gate in params.gates]
+    require_profiles(params.profile, params.profiles)
     expand(gates, {one.model: {name: figures_of(one, name) for name in one.test_sets} for one in plan})
 
     from asr.evaluation_page import write_report
@@ -108,6 +109,14 @@ def main(params: Evaluation) -> None:
     missed = [f"  {verdict}" for verdict in judgement if not verdict.passed]
     if missed:
         raise UserError("\n".join([f"{len(missed)} of {len(judgement)} gates missed:", *missed]))
+
+
+def require_profiles(chosen: str, own: Mapping[str, list[str]]) -> None:
+    """Raises `UserError` for a name or a step that there is not, before anything is heard."""
+    from asr.normaliser import Normaliser
+
+    for name in {*own, *([chosen] if chosen else [])}:
+        Normaliser.of(name, own)
 
 
 def planned(params: Evaluation) -> Iterator[Judged]:

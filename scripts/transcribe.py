@@ -57,8 +57,7 @@ def main(arguments: argparse.Namespace) -> None:
     if jobs:
         problems += transcribe_all(jobs, arguments)
     if problems:
-        several = len(jobs) + len(problems) > 1 and len(problems) > 1
-        raise UserError("\n".join([f"{len(problems)} problems:", *problems] if several else problems))
+        raise UserError("\n".join([f"{len(problems)} problems:", *problems] if len(problems) > 1 else problems))
 
 
 def transcribe_all(jobs: list[Job], arguments: argparse.Namespace) -> list[str]:

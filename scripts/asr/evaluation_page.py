@@ -11,7 +11,6 @@ from pathlib import Path
 
 from asr.gates import Verdict
 from asr.judging import JudgedSet, grouped
-from asr.normaliser import CHARACTERS
 from asr.page import Curve, Difference, Gate, Hypothesis, Judgement, Model, Row, TestSet, write_page
 
 CURVES = {"loss.csv": ("loss",), "wer.csv": ("wer", "cer")}  # what a training leaves in its folder
@@ -64,13 +63,9 @@ def _role(model: str, trained: Sequence[str]) -> str:
     return "base" if model == trained[0] else "tuned"
 
 
-def _by_character(judged: JudgedSet) -> bool:
-    return judged.normaliser.name in CHARACTERS
-
-
 def _test_set(name: str, judged: JudgedSet) -> TestSet:
     language = judged.utterances.language
-    return TestSet(name, language, "character", "cer") if _by_character(judged) else TestSet(name, language)
+    return TestSet(name, language, "character", "cer") if judged.normaliser.by_character else TestSet(name, language)
 
 
 def _numbers(figures: Mapping) -> dict[str, float]:
@@ -80,7 +75,7 @@ def _numbers(figures: Mapping) -> dict[str, float]:
 def _rows(name: str, judged: JudgedSet) -> list[Row]:
     def units(text: str) -> list[str]:
         words = judged.normaliser(text).split()
-        return list("".join(words)) if _by_character(judged) else words
+        return list("".join(words)) if judged.normaliser.by_character else words
 
     of = judged.utterances
     return [

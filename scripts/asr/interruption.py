@@ -1,10 +1,11 @@
-"""SIGTERM and Ctrl-C during a training: noted at once, obeyed where a checkpoint can be written.
+"""SIGTERM, Ctrl-C and a closed terminal during a training: noted at once, obeyed where a checkpoint can be written.
 
     with Interruption() as interruption:
         trainer.train()          # at the end of each step all processes ask whether one of them was told to stop
 
 Machines are taken back with SIGTERM (Slurm, Kubernetes, spot instances, `docker stop`). The run then saves, and ends with
-status 128 + the signal's number, 143 or 130, as a shell reports it. A second Ctrl-C ends it at once.
+status 128 + the signal's number, 143, 130 or 129, as a shell reports it. Whatever comes after a Ctrl-C ends it at once: the
+launcher of several processes makes SIGTERM of a second one.
 """
 
 import multiprocessing
@@ -16,7 +17,7 @@ from transformers import TrainerCallback
 
 from asr.processes import lost_contact
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 ONE_KEY_SECONDS = 1.0  # one Ctrl-C may come twice: from the terminal, and from the launcher
 HINT = b"stopping with a checkpoint after this step; Ctrl-C once more ends it without\n"
 
@@ -55,7 +56,7 @@ class Interruption:
             self.asked, self.by, self._since = True, signal.Signals(number), now
             if number == signal.SIGINT and os.environ.get("RANK", "0") == "0":
                 os.write(2, HINT)  # `print` may be what was interrupted
-        elif number == signal.SIGINT and now - self._since > ONE_KEY_SECONDS:
+        elif self.by == signal.SIGINT and now - self._since > ONE_KEY_SECONDS:
             raise KeyboardInterrupt
 
 

@@ -10,18 +10,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asr.errors import UserError
-from asr.intervals import Resamples
 from asr.normaliser import PROFILES, Normaliser
-from asr.text_pairs import Pair, read_pairs
-
-WITH_INTERVAL = ("wer", "cer")
+from asr.text_pairs import Pair, read_pairs, same_references
 
 
 def main(arguments: Sequence[str], description: str) -> None:
     """What the command line asks for, printed."""
     given = _parser(description).parse_args(arguments)
+    if given.output and not given.output.parent.is_dir():
+        raise UserError(f"--output {given.output}: no such folder; make it first")
     pairs = read_pairs(given.predictions, given.references)
-    others = read_pairs(given.against, given.references) if given.against else None
+    others = None
+    if given.against:
+        others = same_references(read_pairs(given.against, given.references), pairs, given.against, given.predictions)
     judged = judge(pairs, Normaliser.of(given.profile), others)
     if given.output:
         given.output.write_text(json.dumps(judged, indent=1) + "\n", encoding="utf-8")
@@ -29,52 +30,44 @@ def main(arguments: Sequence[str], description: str) -> None:
 
 
 def judge(pairs: Sequence[Pair], normaliser: Normaliser, others: Sequence[Pair] | None = None) -> dict:
-    """Rates (see `scoring.Scored.figures`), intervals, and the comparison with `others`, which pair with the same references."""
-    from asr.scoring import contiguous_wer, score_utterance, total
+    """Rates (see `scoring.Scored.figures`) with bounds, and the comparison with `others`: the same utterances, as many, in order.
 
-    scored = [score_utterance(pair.reference, pair.hypothesis, normaliser) for pair in pairs]
-    figures = total(scored).figures()
-    if not figures["words"]:
-        raise UserError(f"profile {normaliser.name}: leaves no word of the references; choose another")
-    resamples = Resamples([pair.speaker for pair in pairs])
-    words = [one.words.words for one in scored]
-    intervals = {
-        "wer": resamples.interval([one.words.errors for one in scored], words),
-        "cer": resamples.interval([one.characters.errors for one in scored], [one.characters.words for one in scored]),
-    }
-    texts = [pair.reference for pair in pairs], [pair.hypothesis for pair in pairs]
-    judged = {
-        "profile": normaliser.name,
-        "profile_version": normaliser.version,
-        "utterances": len(pairs),
-        "resampled_by": resamples.unit,
-        **figures,
-        "wer_contiguous": contiguous_wer(*texts, normaliser),
-        "intervals": {name: [interval.low, interval.high] for name, interval in intervals.items()},
-    }
+    Raises:
+        UserError: the profile leaves nothing of the references.
+    """
+    from asr.judging import JudgedSet, Utterances
+    from asr.scoring import contiguous_wer
+
+    ids, references = [pair.id for pair in pairs], [pair.reference for pair in pairs]
+    nothing = [""] * len(pairs)
+    utterances = Utterances(ids, references, "", [0.0] * len(pairs), [pair.speaker for pair in pairs], nothing)
+    sides = {"predictions": pairs} | ({"against": others} if others is not None else {})
+    texts = {name: [pair.hypothesis for pair in side] for name, side in sides.items()}
+    of = JudgedSet(utterances, texts, normaliser)
+    judged = {"utterances": len(pairs), "resampled_by": of.resampled_by, **of.figures("predictions")}
+    judged["wer_contiguous"] = contiguous_wer(references, texts["predictions"], normaliser)
     if others is not None:
-        again = [score_utterance(pair.reference, pair.hypothesis, normaliser) for pair in others]
-        errors = ([one.words.errors for one in side] for side in (scored, again))
-        judged["against"] = vars(resamples.compare(*errors, words)) | {"wer": total(again).figures()["wer"]}
+        figure = "cer" if normaliser.by_character else "wer"
+        against = {"figure": figure, figure: of.figures("against")[figure]}
+        judged["against"] = against | vars(of.difference("predictions", "against"))
     return judged
 
 
 def _lines(judged: dict) -> list[str]:
     lines = [
-        f"profile {judged['profile']} ({judged['profile_version']}), {judged['utterances']} utterances, {judged['words']} words, "
-        f"95 % intervals by {judged['resampled_by']}"
+        f"profile {judged['profile']}, {judged['utterances']} utterances, {judged['words']} words, 95 % intervals by "
+        f"{judged['resampled_by']}"
     ]
     for name in ("wer", "wer_contiguous", "wer_compounds", "wer_raw", "mer", "cer", "cer_raw"):
-        bounds = judged["intervals"].get(name)
-        interval = f"  [{bounds[0]:.5f}, {bounds[1]:.5f}]" if bounds else ""
+        interval = f"  [{judged[f'{name}_low']:.5f}, {judged[f'{name}_high']:.5f}]" if f"{name}_low" in judged else ""
         lines.append(f"{name:15}{judged[name]:.5f}{interval}")
-    counts = ", ".join(f"{judged[name]} {name}" for name in ("substitutions", "deletions", "insertions"))
-    lines.append(counts)
+    lines.append(", ".join(f"{judged[name]} {name}" for name in ("substitutions", "deletions", "insertions")))
     if against := judged.get("against"):
+        shows = f"; such a test set shows differences from {against['smallest']:.5f} on" if against["smallest"] else ""
         lines.append(
-            f"against          wer {against['wer']:.5f}: difference {against['difference']:+.5f} "
-            f"[{against['low']:+.5f}, {against['high']:+.5f}], p {against['p']:.4f}, better in {against['wins']:.1%} of the "
-            f"resampled test sets; this test set shows differences from {against['smallest']:.5f} on"
+            f"against        {against['figure']} {against[against['figure']]:.5f}: difference {against['difference']:+.5f} "
+            f"[{against['low']:+.5f}, {against['high']:+.5f}], p {against['p']:.4f}, better with a probability of "
+            f"{against['wins']:.1%}{shows}"
         )
     return lines
 

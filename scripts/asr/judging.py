@@ -11,6 +11,7 @@ In: a test set's utterances and what each model wrote. Rates are fractions.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from asr.errors import UserError
 from asr.intervals import Difference, Resamples
 from asr.normaliser import Normaliser
 from asr.pseudo_labels import rambles
@@ -18,7 +19,6 @@ from asr.scoring import Scored, lost_sentences, score_utterance, total
 
 DURATIONS = (2, 5, 10, 20, 30)  # seconds: the upper bounds of the bands
 MOST_GROUPS = 300  # values of a kind, of which each has figures; of more speakers none would be read
-LOST = "lost_sentences"  # of long recordings alone
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,10 @@ class JudgedSet:
             model: [score_utterance(*pair, normaliser) for pair in zip(utterances.references, texts, strict=True)]
             for model, texts in hypotheses.items()
         }
+        if not all(total(scored).words.words for scored in self.scored.values()):
+            raise UserError(
+                f"profile {normaliser.name}: leaves no word of {utterances.ids[0]} and the rest of its test set; choose another"
+            )
         self._resamples = Resamples(utterances.speakers)
 
     @property
@@ -64,18 +68,19 @@ class JudgedSet:
     def lost(self, model: str) -> list[int]:
         """Sentences of each recording that the transcript leaves out."""
         pairs = zip(self.utterances.references, self.hypotheses[model], strict=True)
-        return [lost_sentences(*pair) for pair in pairs]
+        return [lost_sentences(*pair, self.normaliser, self.normaliser.by_character) for pair in pairs]
 
     def difference(self, model: str, other: str) -> Difference:
-        """The paired test of two models' WER; below 0 the first is better."""
-        errors = ([one.words.errors for one in self.scored[name]] for name in (model, other))
-        return self._resamples.compare(*errors, [one.words.words for one in self.scored[model]])
+        """The paired test of two models' WER, or CER where characters are counted; below 0 the first is better."""
+        one, two = ([of.counted(self.normaliser.by_character) for of in self.scored[name]] for name in (model, other))
+        return self._resamples.compare([of.errors for of in one], [of.errors for of in two], [of.words for of in one])
 
     def groups_of(self, index: int) -> dict[str, str]:
-        """The groups that an utterance is in: those whose values somebody knows."""
+        """The groups that an utterance is in: those whose values somebody knows; words and characters are not added up."""
         of = self.utterances
         known = {"speaker": of.speakers[index], "domain": of.domains[index], "duration": band(of.seconds[index])}
-        return {kind: value for kind, value in known.items() if value}
+        of_characters = " (characters)" if self.normaliser.by_character else ""
+        return {kind + of_characters: value for kind, value in known.items() if value}
 
 
 def grouped(judged_sets: Iterable[JudgedSet]) -> dict[str, dict[str, dict[str, dict]]]:

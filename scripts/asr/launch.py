@@ -24,7 +24,8 @@ FSDP_CONFIG = Path(__file__).resolve().parents[2] / "recipes/fsdp.yaml"
 # After SIGTERM the processes write a checkpoint; torchrun would kill them after 30 s.
 SAVE_SECONDS = {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "600"}
 # Told to end, before and after there was something to save.
-TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM, -signal.SIGINT, 128 + signal.SIGINT)
+TOLD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+TERMINATED = (*(-number for number in TOLD), *(128 + number for number in TOLD))
 
 
 def main(arguments: list[str]) -> int:

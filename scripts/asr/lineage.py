@@ -23,6 +23,8 @@ LIBRARIES = (
     "datasets",
     "ctranslate2",
     "faster-whisper",
+    "gguf",
+    "pywhispercpp",
     "onnx",
     "onnxruntime",
 )

@@ -101,12 +101,15 @@ STEPS: dict[str, Callable[[str], str]] = {
     "words_of_any_script": words_of_any_script,
 }
 
-# What a step is made of beside the code here; another release may mean another figure.
+# Raised with every change of a step's own code here; another release of what it calls counts by itself.
+REVISION = 1
 LIBRARIES = {
     "ascii_but_umlauts": "Unidecode",
     "german_numbers_as_digits": "text2num",
     "simplified_chinese": "OpenCC",
     "jiwer_standardize": "jiwer",
+    "punctuation_as_space": "regex",
+    "no_space_in_chinese": "regex",
     "whisper_basic": "openai-whisper",
     "whisper_english": "openai-whisper",
 }
@@ -129,8 +132,6 @@ PROFILES: dict[str, tuple[str, ...]] = {
     "words": ("words_of_any_script",),
     "none": (),
 }
-# Profiles whose unit is the character: there are no spaces to count words by.
-CHARACTERS = ("cjk",)
 _OF_LANGUAGE = {"de": "asr-german-mixed-evals", "en": "whisper-english", "ko": "korean"}
 _OF_LANGUAGE |= dict.fromkeys(("zh", "yue", "ja"), "cjk")
 
@@ -163,7 +164,12 @@ class Normaliser:
         return text
 
     @property
+    def by_character(self) -> bool:
+        """Whether what it leaves has no words to count, but characters."""
+        return "no_space_in_chinese" in self.steps
+
+    @property
     def version(self) -> str:
         """16 hex digits: another one where a step, their order or a library in them is another."""
-        parts = [[step, version(LIBRARIES[step]) if step in LIBRARIES else ""] for step in self.steps]
+        parts = [REVISION, *([step, version(LIBRARIES[step]) if step in LIBRARIES else ""] for step in self.steps)]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

@@ -6,6 +6,7 @@ Goes through the sound once and holds no more of it than a piece. Silences longe
 piece that would be too long ends in the widest pause of its second half, or where speech is least likely.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -50,29 +51,28 @@ def cut(blocks: Iterable[np.ndarray], most_seconds: float, threshold: float = TH
     """
     most = int(most_seconds / WINDOW_SECONDS)
     activity = VoiceActivity()
-    first = 0  # window that the sound held starts with
+    first, on = 0, False  # window that the sound held starts with, and whether somebody spoke just before
     sound, likely = np.zeros(0, np.float32), np.zeros(0, np.float32)
-    for block in blocks:
-        sound, likely = np.concatenate([sound, block]), np.concatenate([likely, activity(block)])
-        while (found := _next(likely, most, threshold, final=False)) is not None:
+    for block in itertools.chain(blocks, [None]):
+        told = activity.finish() if block is None else activity(block)
+        sound = sound if block is None else np.concatenate([sound, block])
+        likely = np.concatenate([likely, told])
+        while len(likely):
+            speech = _speech(likely, threshold, on)
+            if (found := _next(likely, speech, most, final=block is None)) is None:
+                break
             start, end, rest = found
             if end > start:
                 yield Piece((first + start) * WINDOW_SECONDS, sound[start * WINDOW : end * WINDOW])
+            on = bool(speech[rest - 1])  # a cut through speech leaves it open
             sound, likely, first = sound[rest * WINDOW :], likely[rest:], first + rest
-    likely = np.concatenate([likely, activity.finish()])
-    while (found := _next(likely, most, threshold, final=True)) is not None:
-        start, end, rest = found
-        if end > start:
-            yield Piece((first + start) * WINDOW_SECONDS, sound[start * WINDOW : end * WINDOW])
-        sound, likely, first = sound[rest * WINDOW :], likely[rest:], first + rest
 
 
-def _next(likely: np.ndarray, most: int, threshold: float, final: bool) -> tuple[int, int, int] | None:
+def _next(likely: np.ndarray, speech: np.ndarray, most: int, final: bool) -> tuple[int, int, int] | None:
     """Windows at which the next piece starts and ends, and from which on they are still needed; None: wait for more.
 
     The first two are alike where there is nothing but silence to leave out.
     """
-    speech = _speech(likely, threshold)
     spoken = np.flatnonzero(speech)
     if not len(spoken):
         rest = len(likely) if final else len(likely) - _PAD
@@ -91,11 +91,12 @@ def _next(likely: np.ndarray, most: int, threshold: float, final: bool) -> tuple
     return start, min(middle, spoken[spoken < middle][-1] + 1 + _PAD), middle
 
 
-def _speech(likely: np.ndarray, threshold: float) -> np.ndarray:
-    """bool `[windows]`: speech begins at the threshold and ends below a lower one."""
-    speech, on = np.zeros(len(likely), bool), False
+def _speech(likely: np.ndarray, threshold: float, on: bool = False) -> np.ndarray:
+    """bool `[windows]`: speech begins at the threshold and ends below a lower one; `on`: it has begun already."""
+    speech = np.zeros(len(likely), bool)
+    lower = max(threshold - BELOW, min(threshold, 0.01))  # a low threshold is not none at all
     for i, probability in enumerate(likely.tolist()):
-        on = probability >= (threshold - BELOW if on else threshold)
+        on = probability >= (lower if on else threshold)
         speech[i] = on
     return speech
 

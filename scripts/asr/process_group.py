@@ -2,8 +2,9 @@
 
     python -m asr.process_group dvc repro      # in the folder of a recipe; needs scripts/ on PYTHONPATH
 
-Ctrl-C, SIGTERM and SIGHUP are handed on to the command's whole process group. Then this process stays until the last of it
-is gone, so that a container is not taken down while a training still writes its checkpoint.
+Ctrl-C, SIGTERM and SIGHUP are handed on to the command's whole process group; where the command is killed, what it leaves is told to
+end. Then this process stays until the last of it is gone, so that a container is not taken down while a training still writes its
+checkpoint.
 """
 
 import ctypes
@@ -21,21 +22,30 @@ def run(command: list[str]) -> int:
     """Run `command`, hand on the signals that would end it, and return its exit status (128 + signal if one ended it)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
-    handed_on = []
+    received, process = [], None
 
-    def hand_on(number: int, frame) -> None:
-        handed_on.append(number)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+    def hand_on(number: int, frame=None) -> None:
+        received.append(number)
+        if process:
+            _signal_group(process.pid, number)
 
-    process = subprocess.Popen(command, process_group=0)
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
             signal.signal(number, hand_on)
+    process = subprocess.Popen(command, process_group=0)
+    for number in list(received):  # before there was anybody to hand it on to
+        _signal_group(process.pid, number)
     status = process.wait()
-    if handed_on:
+    if status < 0:
+        _signal_group(process.pid, signal.SIGTERM)
+    if received or status < 0:
         _wait_for_group(process.pid)
     return status if status >= 0 else 128 - status
+
+
+def _signal_group(group: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, number)
 
 
 def _wait_for_group(group: int) -> None:

@@ -76,6 +76,10 @@ class Scored:
     def __add__(self, other: "Scored") -> "Scored":
         return Scored(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
+    def counted(self, by_character: bool) -> Counts:
+        """Of words, or of characters where texts have no words to count."""
+        return self.characters if by_character else self.words
+
     def figures(self) -> dict[str, float | int]:
         """As `metrics.json` has them: rates (fractions), and the counts of normalised words."""
         words = self.words
@@ -133,16 +137,24 @@ def contiguous_wer(references: Sequence[str], hypotheses: Sequence[str], normali
     return Levenshtein.distance(*words) / max(len(words[0]), 1)
 
 
-def lost_sentences(reference: str, hypothesis: str, normalise: Normalise = words_of_any_script) -> int:
+def lost_sentences(
+    reference: str, hypothesis: str, normalise: Normalise = words_of_any_script, by_character: bool = False
+) -> int:
     """How many sentences of a long recording the transcript leaves out.
 
     The whole recording is aligned once. A sentence (it ends in . ? or !) is lost if the alignment deletes at least half
-    of its words: a misheard sentence has substitutions, one that fell between two windows has deletions.
+    of its words, or `by_character` of its characters: a misheard sentence has substitutions, one that fell between two windows
+    has deletions.
     """
-    sentences = [normalise(sentence).split() for sentence in _SENTENCE_END.split(reference)]
+
+    def units(text: str) -> list[str]:
+        words = normalise(text).split()
+        return list("".join(words)) if by_character else words
+
+    sentences = [units(sentence) for sentence in _SENTENCE_END.split(reference)]
     whole = " ".join(word for words in sentences for word in words)
     deleted = set()
-    for chunk in _align(whole, normalise(hypothesis), _INTO_WORDS).alignments[0]:
+    for chunk in _align(whole, " ".join(units(hypothesis)), _INTO_WORDS).alignments[0]:
         if chunk.type == "delete":
             deleted.update(range(chunk.ref_start_idx, chunk.ref_end_idx))
     lost, start = 0, 0

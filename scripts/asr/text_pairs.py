@@ -37,15 +37,16 @@ def read_pairs(predictions: Path, references: Path | None) -> list[Pair]:
     """
     if references is None:
         rows = _rows(predictions, ("reference", "hypothesis"))
-        ids = [str(row.get("id") or number) for number, (_, row) in enumerate(rows, 1)]
+        ids = [_text(row, "id") or str(number) for number, (_, row) in enumerate(rows, 1)]
         pairs = [
-            Pair(id, row["reference"], row["hypothesis"], _speaker(row)) for id, (_, row) in zip(ids, rows, strict=True)
+            Pair(id, row["reference"], row["hypothesis"], _text(row, "speaker"))
+            for id, (_, row) in zip(ids, rows, strict=True)
         ]
         _refuse_doubles(predictions, ids)
     else:
         said, heard = (_by_id(path) for path in (references, predictions))
         _require_same(references, said, predictions, heard)
-        pairs = [Pair(id, row["text"], heard[id]["text"], _speaker(row)) for id, row in said.items()]
+        pairs = [Pair(id, row["text"], heard[id]["text"], _text(row, "speaker")) for id, row in said.items()]
     if not pairs:
         raise UserError(f"{references or predictions}: no row; nothing to judge")
     empty = [pair.id for pair in pairs if not pair.reference.strip()]
@@ -57,8 +58,22 @@ def read_pairs(predictions: Path, references: Path | None) -> list[Pair]:
     return pairs
 
 
-def _speaker(row: Mapping) -> str:
-    return str(row.get("speaker") or "")
+def same_references(others: list[Pair], pairs: list[Pair], their_file: Path, file: Path) -> list[Pair]:
+    """`others` in the order of `pairs`.
+
+    Raises:
+        UserError: they are not of the same ids, or say something else of one.
+    """
+    by_id = {pair.id: pair for pair in others}
+    _require_same(file, {pair.id: pair for pair in pairs}, their_file, by_id)
+    if different := [pair.id for pair in pairs if by_id[pair.id].reference != pair.reference]:
+        raise UserError(f"{their_file}: {_listed(different)} with another reference than in {file}")
+    return [by_id[pair.id] for pair in pairs]
+
+
+def _text(row: Mapping, name: str) -> str:
+    """ "" where there is nothing; 0 is something."""
+    return "" if row.get(name) is None else str(row[name])
 
 
 def _by_id(path: Path) -> dict[str, Mapping]:

@@ -18,10 +18,11 @@ from asr.companion import Companion
 from asr.features import FeatureCache
 from asr.interruption import outlive_signals
 from asr.labels import IGNORED, Labeler
+from asr.normaliser import Normaliser, profile_of
 from asr.optimizer import set_rates
 from asr.prompts import Prompts
 from asr.safe_trainer import SafeTrainer
-from asr.scoring import score
+from asr.scoring import Scored, score_utterance
 from asr.whisper_shape import MAX_TOKENS
 from asr.windows import RankBatches, Window
 
@@ -143,19 +144,18 @@ class WhisperTrainer(SafeTrainer):
         return zip(loss.expand(len(labels)), said, labels, strict=True)
 
     def _error_rates(self, prediction) -> dict[str, float]:
-        references, hypotheses = [], []
+        counted = Scored()
         # Processes fill up the last batch with rows that they have had already: only the first count.
-        for _, said, labels in zip(
-            self.eval_dataset.windows, prediction.predictions, prediction.label_ids, strict=False
+        for language, said, labels in zip(
+            self.eval_dataset.languages, prediction.predictions, prediction.label_ids, strict=False
         ):
             labels = [label for label in labels.tolist() if label != IGNORED]
             # Cut to the row's own limit, so that its hypothesis does not depend on its neighbours in the batch. What
             # stands behind a row's end is padding, the end again by the trainer.
             limit = _longest_hypothesis(labels.index(self.labeler.end) + 1)
-            references.append(self.labeler.decode(labels))
-            hypotheses.append(self.labeler.decode(said[:limit].tolist()))
-        rates = score(references, hypotheses)
-        return {"wer": rates["wer"], "cer": rates["cer"]}
+            texts = self.labeler.decode(labels), self.labeler.decode(said[:limit].tolist())
+            counted += score_utterance(*texts, Normaliser.of(profile_of(language)))
+        return {"wer": counted.words.rate, "cer": counted.characters.rate}
 
 
 def _longest_hypothesis(labels: int) -> int:
@@ -169,6 +169,7 @@ class EvaluationSet(WindowDataset):
     def __init__(self, cache: FeatureCache, labeler: Labeler, windows: list[Window], prompts: Prompts):
         super().__init__(cache, labeler, prompts)
         self.windows = windows
+        self.languages = [cache.row(window.parts[0].utterance)["language"] for window in windows]
 
     def __len__(self) -> int:
         return len(self.windows)

@@ -19,6 +19,7 @@ import torch
 
 from asr.errors import UserError
 from asr.features import compose, log_mels, mel_filters
+from asr.labels import spoken
 from asr.model import load_whisper
 from asr.whisper_shape import MAX_TOKENS, SAMPLE_RATE, WINDOW_FRAMES, WINDOW_SAMPLES
 
@@ -58,14 +59,17 @@ class Transformers:
 
     def prompt(self, language: str) -> list[int]:
         """The ids before a transcript without timestamps. Raises `UserError` for a language that the model does not know."""
-        if f"<|{language}|>" not in self._model.generation_config.lang_to_id:
+        known = getattr(self._model.generation_config, "lang_to_id", None)
+        if known is None:
+            raise UserError(f"{self._folder}: the model knows English alone, and no languages; it is not judged here")
+        if f"<|{language}|>" not in known:
             raise UserError(f"{self._folder}: the model does not know the language {language!r}")
         names = ("startoftranscript", language, "transcribe", "notimestamps")
         return self._tokenizer.convert_tokens_to_ids([f"<|{name}|>" for name in names])
 
-    def tokens(self, text: str) -> list[int]:
-        """A transcript's ids, as the decoder is taught them: with a space before, and no more than it may write."""
-        return self._tokenizer.encode(" " + text.strip(), add_special_tokens=False)[:MOST_TOKENS]
+    def tokens(self, text: str, language: str) -> list[int]:
+        """A transcript's ids as the decoder is taught them, and no more than it may write."""
+        return self._tokenizer.encode(spoken(text, language), add_special_tokens=False)[:MOST_TOKENS]
 
     @torch.inference_mode()
     def __call__(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, str]]:

@@ -3,7 +3,7 @@
     metric = evaluate.load("scripts/asr/word_errors.py")           # with scripts/ on the path
     metric.compute(predictions=["licht aus"], references=["Licht an."], profile="words")       # {"wer": 0.5, "cer": …}
 
-The trainings and the stage `evaluation` call the same `scoring.score`.
+The trainings and the stage `evaluation` count by the same `asr.scoring`.
 """
 
 import datasets

@@ -5,7 +5,7 @@ import random
 import pytest
 from rapidfuzz.distance import Levenshtein
 
-from asr.compounds import compound_errors
+from asr.compounds import _fewest, compound_errors
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,7 @@ from asr.compounds import compound_errors
         ("", "a", 1),
         ("", "", 0),
         ("haus tür haus tür", "haustür haustür", 0),
+        ("haus tür schloss", "haus haustürschloss", 1),
     ],
 )
 def test_counted_by_hand(reference, hypothesis, errors):
@@ -35,3 +36,19 @@ def test_it_is_never_more_than_the_plain_distance_and_equal_where_nothing_can_be
         one, two = ([rng.choice(("a", "b", "ab", "ba", "aba")) for _ in range(rng.randint(0, 8))] for _ in range(2))
         assert compound_errors(one, two) <= Levenshtein.distance(one, two)
         assert compound_errors(one, two) == compound_errors(two, one)
+
+
+def test_long_texts_are_cut_at_right_words_and_nothing_is_lost_by_it():
+    rng = random.Random(1)
+    for _ in range(200):
+        said = [rng.choice(("a", "b", "ab", "ba", "aba", "c")) for _ in range(60)]
+        heard = list(said)
+        for place in sorted(rng.sample(range(59), 3), reverse=True):
+            heard[place : place + 2] = rng.choice(([heard[place] + heard[place + 1]], [heard[place]], ["x", "y", "z"]))
+        assert compound_errors(said, heard) == _fewest(said, heard)
+
+
+def test_an_hour_of_words_takes_little():
+    said = [f"w{i % 700}" for i in range(9000)]
+    heard = [word if i % 21 else "falsch" for i, word in enumerate(said)]
+    assert compound_errors(said, heard) == Levenshtein.distance(said, heard)

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from asr.errors import UserError
 from asr.judging import JudgedSet, Utterances, band, grouped
 from asr.normaliser import Normaliser
 
@@ -53,3 +54,30 @@ def test_a_transcript_without_end_is_counted():
 def test_bands_of_durations_are_in_order():
     bands = [band(seconds) for seconds in (0.5, 2, 2.1, 7, 15, 30, 31)]
     assert bands == ["00 to 02 s", "00 to 02 s", "02 to 05 s", "05 to 10 s", "10 to 20 s", "20 to 30 s", "over 30 s"]
+
+
+def test_where_words_are_not_separated_characters_are_compared():
+    of = Utterances(["1", "2"], ["今天天气很好", "我们去公园"], "zh", [1.0, 1.0], ["", ""], ["", ""])
+    judged = JudgedSet(
+        of, {"good": ["今天天气很妙", "我们去公圆"], "bad": ["明夭夭汽艮女", "伐门丢厶圆"]}, Normaliser.of("cjk")
+    )
+    difference = judged.difference("good", "bad")
+    expected = judged.figures("good")["cer"] - judged.figures("bad")["cer"]
+    assert difference.difference == pytest.approx(expected) and expected < 0
+    assert set(grouped([judged])) <= {"speaker (characters)", "duration (characters)"}
+
+
+def test_sentences_are_lost_by_the_same_normaliser():
+    of = Utterances(["1"], ["Das ist alles. E-Mail? Danke dir."], "de", [3.0], [""], [""])
+    german = JudgedSet(of, {"m": ["Das ist alles. Email? Danke dir."]}, Normaliser.of("asr-german-mixed-evals"))
+    assert german.lost("m") == [0]
+    of = Utterances(["1"], ["你好吗。再见了。谢谢你。"], "zh", [3.0], [""], [""])
+    texts = {"all": ["你好吗再见了谢谢你"], "less": ["你好吗谢谢你"]}
+    chinese = JudgedSet(of, texts, Normaliser.of("cjk"))
+    assert (chinese.lost("all"), chinese.lost("less")) == ([0], [1])
+
+
+def test_a_profile_that_leaves_no_word_is_refused():
+    of = Utterances(["1"], ["[Musik]"], "de", [1.0], [""], [""])
+    with pytest.raises(UserError, match="leaves no word of 1"):
+        JudgedSet(of, {"m": ["ja"]}, Normaliser.of("asr-german-mixed-evals"))

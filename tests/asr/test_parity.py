@@ -18,7 +18,7 @@ from asr.transcription import FasterWhisper, Transformers
 from asr.vocabulary import whisper_tokenizer
 
 SENTENCE = "Schalte das Licht ein."
-LIMITS = Limits(encoder_cosine=0.999, log_probability=0.01, identical=1.0, wer_difference=0.0)
+LIMITS = Limits(encoder_cosine=0.999, log_probability=0.01, identical=1.0, error_difference=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_the_same_weights_are_equal(measured):
     assert same["encoder"]["lowest_cosine"] > 0.9999 and same["encoder"]["maximum_error"] < 1e-3
     assert same["log_probabilities"]["maximum_difference"] < 1e-3
     assert same["identical_transcripts"] == 1.0
-    assert same["wer"]["difference"] == 0 and same["wer"]["model"] == same["wer"]["export"]
+    assert same["errors"]["difference"] == 0 and same["errors"]["model"] == same["errors"]["export"]
     assert same["recordings"] == 3 and same["seconds"] == 7.5 and same["load_seconds"] == 0.5
     json.dumps(same, allow_nan=False)
 
@@ -87,13 +87,18 @@ def test_what_an_engine_does_not_tell_is_not_judged(measured):
     untold = measured["other"] | {"encoder": None, "log_probabilities": None}
     assert not any(
         "cosine" in line or "log-prob" in line
-        for line in misses(untold, replace(LIMITS, identical=0, wer_difference=1))
+        for line in misses(untold, replace(LIMITS, identical=0, error_difference=1))
     )
+
+
+def test_what_is_no_number_is_not_equal(measured):
+    broken = measured["same"] | {"encoder": {"lowest_cosine": float("nan"), "maximum_error": 0.0}}
+    assert misses(broken, LIMITS) == ["cosine of the encoder's output nan, at least 0.999"]
 
 
 def test_probabilities_are_those_of_the_models_own_softmax(made, heard):
     engine = Transformers(made / "model", 1)
-    prompt, text = engine.prompt("de"), engine.tokens(SENTENCE)
+    prompt, text = engine.prompt("de"), engine.tokens(SENTENCE, "de")
     model, tokenizer, extractor = load_whisper(made / "model", dtype="float32")
     features = extractor(heard.waveforms[0], sampling_rate=16000, return_tensors="pt").input_features
     with torch.no_grad():

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from asr.errors import UserError
-from asr.text_pairs import Pair, read_pairs
+from asr.text_pairs import Pair, read_pairs, same_references
 
 
 def write(path, rows, separator=None):
@@ -78,3 +78,24 @@ def test_a_broken_file_is_one_message_with_its_line(tmp_path, name, content, mes
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UserError, match=r"nothing.jsonl: No such file"):
         read_pairs(tmp_path / "nothing.jsonl", None)
+
+
+def test_nought_is_an_id_and_a_speaker(tmp_path):
+    rows = [
+        {"id": 0, "reference": "a", "hypothesis": "a", "speaker": 0},
+        {"id": 1, "reference": "b", "hypothesis": "b", "speaker": 1},
+    ]
+    assert [(pair.id, pair.speaker) for pair in read_pairs(write(tmp_path / "x.jsonl", rows), None)] == [
+        ("0", "0"),
+        ("1", "1"),
+    ]
+
+
+def test_two_recognisers_are_compared_on_the_same_utterances(tmp_path):
+    one = [Pair("1", "a", "a"), Pair("2", "b", "x")]
+    two = [Pair("2", "b", "b"), Pair("1", "a", "y")]
+    assert [pair.id for pair in same_references(two, one, tmp_path / "2", tmp_path / "1")] == ["1", "2"]
+    with pytest.raises(UserError, match=r"2: id 2 missing, which .*1 has"):
+        same_references(two[1:], one, tmp_path / "2", tmp_path / "1")
+    with pytest.raises(UserError, match="id 1 with another reference"):
+        same_references([two[0], Pair("1", "z", "y")], one, tmp_path / "2", tmp_path / "1")

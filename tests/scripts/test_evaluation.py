@@ -198,6 +198,8 @@ def test_all_gates_passed_is_no_error_and_long_test_sets_may_be_absent(made, tmp
             {"test_sets": ["general", "kitchen"], "gates": []},
             "no utterance of source 'kitchen'; there are domain, general, long",
         ),
+        ({"profile": "german"}, "no profile is called german; there are"),
+        ({"profiles": {"mine": ["lower"]}}, "profile mine: no step is called lower"),
         ({"test_sets": ["long"], "gates": []}, "long/0: over 30 s; judge long among evaluation.long_test_sets"),
         ({"models": {"tuned": Path("nowhere")}}, "nowhere: no such folder; .*evaluation.models.tuned"),
         ({"exports_dir": Path("nowhere")}, "nowhere: no such folder; run the stage convert_to_faster"),

@@ -103,7 +103,7 @@ def test_a_base_with_another_vocabulary_than_its_tokenizer(tiny_recipe, run_scri
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])  # a machine taken back; Ctrl-C
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])  # a machine taken back; a terminal closed
 def test_told_to_stop_it_saves_and_run_again_it_writes_the_same_bytes(tiny_recipe, run_processes, signal_at, number):
     run_processes(
         1, "finetune_whisper", *MODEL, "--output_dir", "outputs/uninterrupted"

@@ -35,12 +35,14 @@ class Parity(Group):
 
     audio_dir: Path = Field(description="prepare_audio's folder; utterances of its dev split are what both hear")
     utterances: PositiveInt = Field(default=32, description="how many")
-    encoder_cosine: float = Field(description="of the encoder's output with the model's, at least, for each recording")
+    encoder_cosine: float = Field(
+        description="of the encoder's output with the model's, at least, for each of the first 8; whisper.cpp does not tell"
+    )
     log_probability: PositiveFloat = Field(
-        description="mean difference of the log-probabilities of the transcripts' tokens, in nats, at most"
+        description="mean difference of the log-probabilities of the transcripts' tokens, in nats, of the first 8, at most"
     )
     identical: Share = Field(description="share of greedy transcripts that are the model's to the letter, at least")
-    wer_difference: Share = Field(description="difference of WER, at most")
+    error_difference: Share = Field(description="difference of WER, of CER where characters are counted, at most")
 
 
 PROOF = Field(default=None, description="what each export is held against; without it none is compared with its model")
