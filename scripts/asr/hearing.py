@@ -12,11 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from asr.errors import UserError
 from asr.whisper_shape import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    import numpy as np
 
 TRANSFORMERS = "transformers"  # a decoding; the others are methods of `FasterWhisper`
 
@@ -55,7 +57,7 @@ class Heard:
 
 def listen(
     plan: Sequence[Judged],
-    waveforms: Mapping[str, Sequence[np.ndarray]],
+    waveforms: "Mapping[str, Sequence[np.ndarray]]",
     languages: Mapping[str, str],
     silent: Sequence[str],
     batch: int,
