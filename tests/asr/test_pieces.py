@@ -9,7 +9,7 @@ import pytest
 from faster_whisper.vad import get_vad_model
 
 from asr.espeak import Espeak
-from asr.pieces import cut
+from asr.pieces import _speech, cut
 from asr.synthesis import speech
 from asr.voice_activity import WINDOW, VoiceActivity
 
@@ -67,6 +67,39 @@ def test_no_piece_is_too_long_nor_overlaps_the_one_before(said, most, size):
     assert energy[covered].sum() > 0.999 * energy.sum()  # what is left out is silence
     again = list(cut(in_blocks(sound, 16_000), most))
     assert [(piece.start, len(piece.waveform)) for piece in again] == [(p.start, len(p.waveform)) for p in pieces]
+
+
+class Told:
+    """Probabilities in the network's place: the law is of the cuts, whatever the network says."""
+
+    def __init__(self, likely):
+        self._likely = list(likely)
+
+    def __call__(self, block):
+        told, self._likely = self._likely[: len(block) // WINDOW], self._likely[len(block) // WINDOW :]
+        return np.array(told, np.float32)
+
+    def finish(self):
+        return np.array(self._likely, np.float32)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_window_that_is_speech_is_in_a_piece(monkeypatch, seed):
+    """Also where speech that has begun goes on below the threshold and is cut there, as it is too long."""
+    rng = np.random.default_rng(seed)
+    likely = np.repeat(rng.choice([0.05, 0.4, 0.6, 0.9], 40), rng.integers(1, 60, 40)).astype(np.float32)
+    monkeypatch.setattr("asr.pieces.VoiceActivity", lambda: Told(likely))
+    found = list(cut(in_blocks(np.zeros(len(likely) * WINDOW, np.float32), 50 * WINDOW), 3.2))
+    heard = np.zeros(len(likely), bool)
+    for piece in found:
+        first = round(piece.start * 16_000 / WINDOW)
+        heard[first : first + len(piece.waveform) // WINDOW] = True
+    assert heard[_speech(likely, 0.5)].all()
+
+
+def test_a_low_threshold_still_leaves_silence_out():
+    assert _speech(np.array([0.2, 0.0, 0.0], np.float32), 0.1).tolist() == [True, False, False]
+    assert _speech(np.array([0.2, 0.0, 0.0], np.float32), 0.0).all()
 
 
 def test_cuts_fall_between_sentences(said):
