@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from saving_training import SAVES
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COMMANDS = {"lint_labels", "probe", "push_to_hub", "transcribe"}
@@ -36,16 +37,6 @@ import os
 if os.environ.get("RANK", "0") == "0":
     for path in ("outputs/train_german_model/gpus", "runs/gpus"):
         print(os.environ.get("WORLD_SIZE", "1"), file=open(path, "a"))
-"""
-SAVES = """
-import pathlib, signal, time
-def save(*_):
-    time.sleep(1)
-    pathlib.Path("saved").touch()
-    raise SystemExit(143)
-signal.signal(signal.SIGTERM, save)
-pathlib.Path("started").touch()
-time.sleep(60)
 """
 
 

@@ -82,7 +82,8 @@ def parse(section: type[S], arguments: list[str]) -> S:
     """The stage's section of `params.yaml`, overridden by flags; the whole file is checked, whatever the stage."""
     name = re.sub(r"(?<!^)(?=[A-Z])", "_", section.__name__).lower()
     values = getattr(read_params(PARAMS_FILE), name)
-    if values is None and "--help" not in arguments and "-h" not in arguments:
+    asks_for_help = not {"--help", "-h"}.isdisjoint(arguments)
+    if values is None and not asks_for_help:
         raise UserError(f"{PARAMS_FILE.absolute()}: {name}: no such section; this recipe does not have the stage")
     try:
         given = {} if values is None else values.model_dump(exclude_unset=True)
@@ -90,7 +91,7 @@ def parse(section: type[S], arguments: list[str]) -> S:
         _require_known(flags, section, name)
         # --models '{…}' means these alone; pydantic-settings would add them to the file's.
         given = {field: value for field, value in given.items() if field not in flags}
-        shown = _with_defaults(section, given) if {"help", "h"} & flags or "-h" in arguments else section
+        shown = _with_defaults(section, given) if asks_for_help else section
         return CliApp.run(shown, cli_args=arguments, **given)
     except SettingsError as error:
         raise UserError(f"flags of {name}: {error}") from None

@@ -8,20 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from saving_training import SAVES
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-# A training: told to stop, it writes a checkpoint first.
-SAVES = """
-import pathlib, signal, time
-def save(*_):
-    time.sleep(1)
-    pathlib.Path("saved").touch()
-    raise SystemExit(143)
-signal.signal(signal.SIGTERM, save)
-signal.signal(signal.SIGINT, save)
-pathlib.Path("started").touch()
-time.sleep(60)
-"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
