@@ -1,7 +1,7 @@
 """What two habits of the evaluation save: seconds of speech that are transcribed in a second, on the sample's test clips.
 
 Clips of like length are decoded together instead of in the corpus's order, so that none waits for the many words of
-another; and a window that faster-whisper decodes with timestamps and without is encoded once (`scripts/asr/transcription.py`).
+another; and a window that faster-whisper decodes with timestamps and without is encoded once (`scripts/asr/faster_engine.py`).
 Needs what `make repro` makes.
 
     python benchmarks/decoding.py
@@ -37,7 +37,7 @@ def seconds(waveforms: list) -> float:
 
 def greedy(outputs: Path, ours: bool) -> Iterator[Job]:
     """transformers; the reference gets a batch at a time, in the corpus's order."""
-    from asr.transcription import Transformers
+    from asr.transformers_engine import Transformers
 
     waveforms = clips(outputs)
     engine = Transformers(outputs / "train_german_model", BATCH)
@@ -50,7 +50,7 @@ def greedy(outputs: Path, ours: bool) -> Iterator[Job]:
 def both_ways(outputs: Path, ours: bool) -> Iterator[Job]:
     """faster-whisper with timestamps, then without; the reference remembers nothing."""
     from asr.environment import workers
-    from asr.transcription import FasterWhisper
+    from asr.faster_engine import FasterWhisper
 
     waveforms = clips(outputs)[:CLIPS]
 

@@ -17,10 +17,10 @@ import torch
 from transformers import TrainerCallback, WhisperForConditionalGeneration
 
 from asr.audio import decode
+from asr.decoding import max_tokens
 from asr.features import compose, log_mels, mel_filters
 from asr.labels import Labeler
 from asr.scoring import score
-from asr.transcription import max_tokens
 from asr.utterance import load_split
 from asr.whisper_shape import WINDOW_FRAMES
 
@@ -28,7 +28,7 @@ BATCH = 16
 
 
 class HeldOut:
-    """The test clips of a source, each padded to 30 s; they are decoded as `asr.transcription.Transformers` does."""
+    """The test clips of a source, each padded to 30 s; they are decoded as `asr.transformers_engine.Transformers` does."""
 
     def __init__(self, prepared: Path, model_dir: Path, source: str, labeler: Labeler):
         rows = [row for row in load_split(prepared, "test") if row["source"] == source and row["text"]]

@@ -29,9 +29,9 @@ def main(params: ConvertToFaster) -> None:
     )
 
     from asr.exportable import require_own_vocabulary
+    from asr.faster_engine import FasterWhisper
     from asr.lineage import sha256, write_lineage
     from asr.parity import proof_of
-    from asr.transcription import FasterWhisper
 
     require_own_vocabulary(model_dir, MISREAD)
     inputs = {"model": sha256(model_dir)}

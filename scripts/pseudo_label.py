@@ -99,8 +99,8 @@ class Teachers:
     """The teacher, and another way to hear the same: a second model, or the teacher's greedy decoding."""
 
     def __init__(self, params: PseudoLabel, heard_dir: Path):
+        from asr.faster_engine import FasterWhisper
         from asr.lineage import sha256
-        from asr.transcription import FasterWhisper
 
         self._heard_dir = heard_dir
         folders = [params.teacher, *([params.second] if params.second else [])]

@@ -269,7 +269,7 @@ def test_a_rate_that_is_measured_in_training_is_the_evaluations(outputs):
     from asr.labels import Labeler
     from asr.model import load_whisper
     from asr.scoring import score
-    from asr.transcription import Transformers
+    from asr.transformers_engine import Transformers
     from asr.utterance import load_split
 
     model, tokenizer, _ = load_whisper(outputs / "base_model", dtype="float32")

@@ -21,7 +21,8 @@ processes, checkpoints, interruption, non_finite, sharded  what a training must 
 watchdog, safe_trainer, trainer                           the loop that loses nothing
 training_settings, callbacks, stopping, training, probe   from windows to weights
 exportable, weights, ggml, onnx_export                    from weights to the forms of other engines
-transcription, libwhisper, whisper_cpp, onnx_engine       from weights to transcripts
+decoding, transformers_engine, faster_engine              from weights to transcripts
+libwhisper, whisper_cpp, onnx_engine                      by any engine
 heard, parity                                             what proves an export
 hearing, pseudo_labels, silence                           what is written where somebody speaks, and where nobody does
 judging, test_sets, gates                                 from transcripts to figures

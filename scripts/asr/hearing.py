@@ -87,7 +87,8 @@ def _written(
     plan, waveforms, languages, silent, batch, beam_size, threads, heard
 ) -> Iterator[tuple[str, str, int, str]]:
     """Model, test set, position and transcript, one folder after the other."""
-    from asr.transcription import FasterWhisper, Transformers  # seconds; who only plans does without
+    from asr.faster_engine import FasterWhisper
+    from asr.transformers_engine import Transformers  # seconds; who only plans does without
 
     for folder, group in groupby(sorted(plan, key=lambda judged: judged.folder), lambda judged: judged.folder):
         judgements = list(group)

@@ -17,9 +17,9 @@ import onnxruntime
 from onnxruntime import InferenceSession, OrtValue
 from tokenizers import Tokenizer
 
+from asr.decoding import clip_batches, encoder_windows, max_tokens, text_tokens
 from asr.errors import UserError
 from asr.features import mel_filters
-from asr.transcription import clip_batches, encoder_windows, max_tokens, text_tokens
 from asr.whisper_shape import MAX_TOKENS
 
 REMEDY = "make the export again (scripts/convert_to_onnx.py)"
@@ -78,7 +78,7 @@ class Onnx:
         return found
 
     def greedy(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, str]]:
-        """Positions and transcripts, decoded as `transcription.Transformers` does, from the same features."""
+        """Positions and transcripts, decoded as `transformers_engine.Transformers` does, from the same features."""
         prompt = [self.token(f"<|{name}|>") for name in ("startoftranscript", language, "transcribe", "notimestamps")]
         for positions in clip_batches(waveforms, self._batch):
             clips = [waveforms[i] for i in positions]

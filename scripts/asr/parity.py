@@ -4,7 +4,7 @@
     measured = parity.of(engine, folder, load_seconds=0.4)     # what parity.json holds
     missed = misses(measured, limits)                          # [] if it is equal enough
 
-In: the model, an engine that runs the export (`transcription.FasterWhisper`, `whisper_cpp.WhisperCpp`, `onnx_engine.Onnx`), and
+In: the model, an engine that runs the export (`faster_engine.FasterWhisper`, `whisper_cpp.WhisperCpp`, `onnx_engine.Onnx`), and
 recordings with their transcripts. What is compared: the encoder's output, how probable each finds the tokens of the transcript
 (teacher-forced), greedy transcripts and their errors. The model is computed by transformers in float32.
 """
@@ -25,7 +25,7 @@ from asr.intervals import Resamples
 from asr.model import load_without_weights
 from asr.normaliser import Normaliser, profile_of
 from asr.scoring import score_utterance
-from asr.transcription import Transformers
+from asr.transformers_engine import Transformers
 from asr.whisper_shape import ENGLISH_VOCABULARY_SIZE, SAMPLE_RATE
 
 BATCH = 16  # recordings that the model decodes at once

@@ -4,7 +4,7 @@
     for position, text in engine.greedy(waveforms, "de"): ...
     engine.log_probabilities(waveform, engine.prompt("de"), text)
 
-An engine as in `transcription.py`: float32 `[samples]` at 16 kHz and Whisper's code of a language -> positions and
+An engine as in `decoding.py`: float32 `[samples]` at 16 kHz and Whisper's code of a language -> positions and
 transcripts. whisper.cpp ends the whole process on some broken files; `open_in_child` finds out which.
 """
 
@@ -49,11 +49,11 @@ class WhisperCpp:
         Log-mel, encoder, decoder, ids of control tokens and the text of tokens are whisper.cpp's. Its own loop would
         suppress signs by a list of its own and drop what it takes for silence.
         """
-        from asr.transcription import max_tokens  # which imports torch; `open_in_child` does without
+        from asr.decoding import longest_first, max_tokens  # which imports torch; `open_in_child` does without
 
         prompt = self._model.prompt(language)
         never, never_first = self._suppressed
-        for position in _longest_first(waveforms):
+        for position in longest_first(waveforms):
             waveform = waveforms[position]
             self._model.hear(waveform)
             written = []
@@ -99,14 +99,17 @@ class WhisperCpp:
     def default(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, str]]:
         """whisper.cpp's own defaults, the language given: timestamps, greedy, fallback to the best of 5 samples.
 
-        So programs decode that use the library as it is; `whisper-cli` uses a beam of 5. Recordings of any length.
+        So programs decode that use the library as it is; `whisper-cli` uses a beam of 5. Recordings of any length, in one
+        order whatever their own, since whisper.cpp's random numbers go on from clip to clip.
         """
+        from asr.decoding import longest_first
+
         self._model.language(language)
         self._model.require_computable()
         greedy = _pywhispercpp.whisper_sampling_strategy.WHISPER_SAMPLING_GREEDY
         params = _pywhispercpp.whisper_full_default_params(greedy)
         params.language, params.n_threads, params.print_progress = language, self._threads, False
-        for position in _longest_first(waveforms):
+        for position in longest_first(waveforms):
             waveform = np.ascontiguousarray(waveforms[position], np.float32)
             if len(waveform) < SHORTEST_SECONDS * SAMPLE_RATE:
                 yield position, ""
@@ -144,11 +147,6 @@ class WhisperCpp:
         from asr.exportable import suppressed_tokens
 
         return suppressed_tokens(self._model_dir)
-
-
-def _longest_first(waveforms: Sequence[np.ndarray]) -> list[int]:
-    """In one order whatever the clips' own, since whisper.cpp's random numbers go on from clip to clip."""
-    return sorted(range(len(waveforms)), key=lambda i: -len(waveforms[i]))
 
 
 def open_in_child(file: Path, threads: int) -> None:

@@ -7,12 +7,13 @@ import pytest
 import torch
 from transformers import WhisperFeatureExtractor
 
+from asr.decoding import max_tokens
 from asr.errors import UserError
 from asr.model import load_whisper, save_whisper
 from asr.new_model import new_whisper
 from asr.onnx_engine import Onnx
 from asr.onnx_export import export_onnx
-from asr.transcription import Transformers, max_tokens
+from asr.transformers_engine import Transformers
 from asr.vocabulary import whisper_tokenizer
 
 PROMPT = [50258, 50261, 50359, 50363]  # SOT, German, transcribe, no timestamps

@@ -10,11 +10,12 @@ from ctranslate2.converters import TransformersConverter
 from one_sentence import teach
 from transformers import WhisperFeatureExtractor
 
+from asr.faster_engine import FasterWhisper
 from asr.heard import Heard
 from asr.model import load_whisper, save_whisper
 from asr.new_model import new_whisper
 from asr.parity import Limits, Parity, misses
-from asr.transcription import FasterWhisper, Transformers
+from asr.transformers_engine import Transformers
 from asr.vocabulary import whisper_tokenizer
 
 SENTENCE = "Schalte das Licht ein."

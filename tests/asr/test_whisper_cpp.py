@@ -15,7 +15,7 @@ from asr.espeak import Espeak
 from asr.ggml import write_ggml
 from asr.model import load_whisper, save_whisper
 from asr.new_model import new_whisper
-from asr.transcription import Transformers
+from asr.transformers_engine import Transformers
 from asr.vocabulary import whisper_tokenizer
 from asr.whisper_cpp import WhisperCpp, open_in_child
 

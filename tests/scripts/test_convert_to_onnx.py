@@ -16,7 +16,7 @@ from asr.model import load_whisper, save_whisper
 from asr.new_model import new_whisper
 from asr.onnx_engine import Onnx
 from asr.params import ConvertToOnnx
-from asr.transcription import Transformers
+from asr.transformers_engine import Transformers
 from asr.vocabulary import whisper_tokenizer
 
 SENTENCE = "Schalte bitte das Licht in der Küche an."

@@ -4,7 +4,7 @@
     language, probability = engine.detect_language(waveform)
     for segment in engine.segments(waveform, "de", prompt="Flüsterwerk", words=True): ...
 
-`asr.transcription` compares models and wants transcripts alone, many at a time; here times and words count.
+`asr.decoding`'s engines compare models and want transcripts alone, many at a time; here times and words count.
 """
 
 import json

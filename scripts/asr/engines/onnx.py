@@ -8,12 +8,12 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
+from asr.decoding import max_tokens
 from asr.engines import Decoding, chunk_seconds, require_saved_precision
 from asr.engines.timestamps import decode_on, timestamp_rules
 from asr.errors import UserError
 from asr.onnx_engine import Onnx as Graphs
 from asr.segments import Segment
-from asr.transcription import max_tokens
 from asr.whisper_shape import LANGUAGES, MAX_PROMPT_TOKENS
 
 

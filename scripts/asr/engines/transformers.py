@@ -8,13 +8,13 @@ import torch
 from transformers.models.whisper.tokenization_whisper import LANGUAGES as NAMES
 from transformers.models.whisper.tokenization_whisper import _combine_tokens_into_words
 
+from asr.decoding import max_tokens
 from asr.engines import Decoding, chunk_seconds
 from asr.engines.timestamps import Stretch, decode_on
 from asr.errors import UserError
 from asr.features import compose, log_mels, mel_filters
 from asr.model import load_whisper
 from asr.segments import Segment, Word
-from asr.transcription import max_tokens
 from asr.whisper_shape import MAX_PROMPT_TOKENS, MAX_TOKENS, SAMPLE_RATE, WINDOW_FRAMES
 
 BEAM = 5  # openai-whisper's own default

@@ -7,10 +7,12 @@ from ctranslate2.converters import TransformersConverter
 from faster_whisper import WhisperModel
 from transformers import WhisperFeatureExtractor
 
+from asr.decoding import max_tokens
 from asr.errors import UserError
+from asr.faster_engine import FasterWhisper
 from asr.model import save_whisper
 from asr.new_model import new_whisper
-from asr.transcription import FasterWhisper, Transformers, max_tokens
+from asr.transformers_engine import Transformers
 from asr.vocabulary import whisper_tokenizer
 
 
