@@ -1,12 +1,14 @@
 """A plain Whisper -> ggml, the form that whisper.cpp and what is built on it read, once for each type of weights.
 
 In: `outputs/merge_lora/`, or any folder in base_model's form.
-Out: `outputs/convert_to_ggml/<type>/`: ggml-model.bin, lineage.json. Each is opened by whisper.cpp before the stage ends.
+Out: `outputs/convert_to_ggml/<type>/`: ggml-model.bin; generation_config.json, the tokens that the model never writes, of
+which a ggml file cannot tell; lineage.json. Each is opened by whisper.cpp before the stage ends.
 
     python scripts/convert_to_ggml.py
     python scripts/convert_to_ggml.py --model_dir ~/my-whisper --output_dir ~/ggml --types '["q5_1"]'
 """
 
+import json
 from functools import partial
 
 from asr.command import run_stage
@@ -20,13 +22,16 @@ def main(params: ConvertToGgml) -> None:
         params.model_dir, "scripts/merge_lora.py makes it, or convert_to_ggml.model_dir names another"
     )
 
+    from asr.exportable import suppressed_tokens
     from asr.ggml import require_whisper_cpp_shape, write_ggml
     from asr.lineage import sha256, write_lineage
     from asr.parity import proof_of
-    from asr.whisper_cpp import WhisperCpp, open_in_child
+    from asr.whisper_cpp import GENERATION_CONFIG, WhisperCpp, open_in_child
 
     types = list(dict.fromkeys(params.types))
     require_whisper_cpp_shape(model_dir, types)
+    never, never_first = suppressed_tokens(model_dir)
+    suppressed = {"suppress_tokens": never, "begin_suppress_tokens": never_first}
     inputs = {"model": sha256(model_dir)}
     proof = proof_of(model_dir, params.parity.model_dump() if params.parity else None)
     with output_folder(params.output_dir) as folder:
@@ -35,11 +40,12 @@ def main(params: ConvertToGgml) -> None:
             export.mkdir()
             file = export / "ggml-model.bin"
             write_ggml(model_dir, file, name)
+            (export / GENERATION_CONFIG).write_text(json.dumps(suppressed) + "\n", encoding="utf-8")
             open_in_child(file, workers())
             if name == "f32":
                 equal = "not compared: whisper.cpp cannot compute with float32, f16 is the largest that it runs"
             else:
-                equal = proof(partial(WhisperCpp, file, workers(), model_dir), export)
+                equal = proof(partial(WhisperCpp, file, workers()), export)
             write_lineage(export, inputs, params={"type": name})
             megabytes = file.stat().st_size / 1e6
             print(f"{params.output_dir / name}: {megabytes:.1f} MB, opened by whisper.cpp; {equal}", flush=True)

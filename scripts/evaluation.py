@@ -1,16 +1,20 @@
 """Every model and every export on every test set: WER, CER and counts, judged by the gates of `params.yaml`.
 
-In: prepare_audio's test split, the models, convert_to_faster's folders.
+In: prepare_audio's test split, the models, the exports of the convert stages.
 Out: `outputs/evaluation/metrics.json`, `{model: {test_set: {"wer", "wer_low", "wer_high", "cer", …, "words", "substitutions",
-"deletions", "insertions", "profile"}}}`, rates as fractions; `differences.json`, each model against each on the same utterances;
-`predictions.jsonl`, one line for each model and utterance; `speed.json`, how long each took; `report.html`, all of it to look at and
-listen to. A missed gate fails the stage, after all are written. The models in them:
+"deletions", "insertions", "profile"}}}`, rates as fractions; `wer.csv`, what `dvc plots diff` draws of it; `differences.json`,
+each model against each on the same utterances; `predictions.jsonl`, one line for each model and utterance; `speed.json`, how
+long each took; `report.html`, all of it to look at and listen to. A missed gate fails the stage, after all are written. The
+models in them:
 
     <name of evaluation.models>            transformers, greedy, without timestamps
     convert_to_faster/<q>                  the same decoding by CTranslate2: what the conversion costs
+    convert_to_ggml/<t>, convert_to_onnx/<d>   the same by whisper.cpp and by onnxruntime
     faster_whisper/<q>                     faster-whisper's defaults
     faster_whisper_without_timestamps/<q>  its defaults but for the timestamps
     faster_whisper_batched/<q>             as RealtimeSTT calls it, on long recordings; with "lost_sentences"
+    whisper_cpp/<t>                        whisper.cpp's defaults
+    training_data                          no model: how much of a test set was trained on
 
     python scripts/evaluation.py
     python scripts/evaluation.py --beam_size 1 --output_dir /tmp/evaluation
@@ -20,6 +24,7 @@ Or the scorer on any two files, of any recogniser:
     python scripts/evaluation.py --predictions hyp.jsonl --references ref.jsonl --profile asr-german-mixed-evals
 """
 
+import csv
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -30,7 +35,8 @@ from asr.command import run, run_stage
 from asr.environment import workers
 from asr.errors import UserError
 from asr.gates import Gate, expand, judge
-from asr.hearing import TRANSFORMERS, Judged, listen
+from asr.hearing import Heard, Ways, listen
+from asr.judged import LANGUAGE, LOST, NO_SPEECH, SILENCE, TIMESTAMPS, TRAINING, Judged, Sets, names_of, planned
 from asr.params import Evaluation
 from asr.paths import output_folder, require_folder
 
@@ -39,43 +45,33 @@ if TYPE_CHECKING:
     from asr.normaliser import Normaliser
     from asr.page import Difference
 
-FIGURES = (
-    *("wer", "wer_low", "wer_high", "cer", "cer_low", "cer_high", "mer", "wer_raw", "cer_raw", "wer_compounds"),
-    *("words", "substitutions", "deletions", "insertions", "rambling"),
-)
-LOST = "lost_sentences"  # of long recordings alone
-SILENCE = "silence"  # the test set in which nobody speaks
-SILENCE_FIGURES = ("clips", "with_text", "phantom", "no_speech_probability")
-LONG = "batched"  # the decoding for recordings of any length
-DECODINGS = {  # of each export: its name in metrics.json, and the method of `FasterWhisper`
-    "convert_to_faster": "greedy",
-    "faster_whisper": "default",
-    "faster_whisper_without_timestamps": "without_timestamps",
-    "faster_whisper_batched": LONG,
-}
+PLOTTED = ("wer", "wer_low", "wer_high", "cer", "cer_low", "cer_high")
 
 
 def main(params: Evaluation) -> None:
-    plan = list(planned(params))
+    sets = Sets(**{name: getattr(params, name) for name in Sets.__dataclass_fields__})
+    plan = planned(params.models, {name: folder for name, folder in params.exports if folder}, sets)
     gates = [Gate(**gate.model_dump()) for gate in params.gates]
     require_profiles(params.profile, params.profiles)
-    expand(gates, {one.model: {name: figures_of(one, name) for name in one.test_sets} for one in plan})
+    expand(gates, names_of(plan, of_training=bool(params.training_dirs)))
 
     from asr.evaluation_page import write_report
     from asr.judging import JudgedSet
-    from asr.report import silence, table, verdicts
-    from asr.silence import silence_figures, silent_clips
+    from asr.report import told, verdicts
+    from asr.seen_in_training import seen_in_training
+    from asr.silence import silent_clips
     from asr.test_sets import read_test_sets
 
-    short = [*params.test_sets, *params.faster_whisper_test_sets]
+    short = [name for name in (*params.test_sets, *params.engine_test_sets) if name != SILENCE]
     audio_dir = require_folder(params.audio_dir, "run the stage prepare_audio first")
     test_sets = read_test_sets(audio_dir, short, params.long_test_sets)
+    seen = seen_in_training(test_sets, params.training_dirs) if params.training_dirs else {}
     waveforms = {name: of.waveforms for name, of in test_sets.items()}
     languages = {name: of.language for name, of in test_sets.items()}
     if params.silence_seconds:
         waveforms[SILENCE] = [clip for _, clip in silent_clips(seed=0, seconds=params.silence_seconds)]
-        languages[SILENCE] = languages[params.test_sets[0]]
-    heard = listen(plan, waveforms, languages, [SILENCE], params.batch, params.beam_size, workers())
+        languages[SILENCE] = next(iter(languages.values()))
+    heard = listen(plan, waveforms, languages, Ways(params.batch, params.beam_size, workers(), params.piece_seconds))
 
     judged_sets = {
         name: JudgedSet(
@@ -85,25 +81,27 @@ def main(params: Evaluation) -> None:
         )
         for name, of in test_sets.items()
     }
-    metrics = figures(plan, judged_sets)
-    for (model, name), texts in heard.texts.items():
-        if name == SILENCE:
-            metrics[model][SILENCE] = silence_figures(texts, heard.no_speech.get((model, name), []))
-    judgement, paired = judge(gates, metrics), differences(plan, judged_sets)
+    metrics = figures(plan, judged_sets, heard) | ({TRAINING: seen} if seen else {})
+
+    def paired(test_set: str, figure: str, model: str, other: str) -> tuple[float, float]:
+        found = judged_sets[test_set].difference(model, other, figure)
+        return found.low, found.high
+
+    judgement, compared = judge(gates, metrics, paired), differences(plan, judged_sets)
     flacs = {id: flac for of in test_sets.values() for id, flac in zip(of.utterances.ids, of.flacs, strict=True)}
     with output_folder(params.output_dir) as folder:
         write_json(folder / "metrics.json", metrics)
-        write_json(folder / "differences.json", [vars(one) for one in paired])
+        write_plotted(folder / "wer.csv", plan, metrics)
+        write_json(folder / "differences.json", [vars(one) for one in compared])
         write_json(folder / "speed.json", heard.speed())
         with (folder / "predictions.jsonl").open("w", encoding="utf-8") as file:
             rows = predictions(plan, judged_sets)
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        write_report(folder, list(metrics), judged_sets, metrics, paired, judgement, flacs, params.models)
+        names = [one.model for one in plan]
+        write_report(folder, names, judged_sets, metrics, compared, judgement, flacs, params.models)
         (folder / "audio").mkdir(exist_ok=True)  # where the page has its recordings inside, DVC still wants it
 
-    print(table(metrics))
-    if params.silence_seconds:
-        print(f"\n{silence(metrics)}")
+    print(told(metrics))
     if judgement:
         print(f"\n{verdicts(judgement)}", flush=True)
     missed = [f"  {verdict}" for verdict in judgement if not verdict.passed]
@@ -119,38 +117,6 @@ def require_profiles(chosen: str, own: Mapping[str, list[str]]) -> None:
         Normaliser.of(name, own)
 
 
-def planned(params: Evaluation) -> Iterator[Judged]:
-    """What is judged on what, in the order of `metrics.json`."""
-    if SILENCE in (*params.test_sets, *params.faster_whisper_test_sets, *params.long_test_sets):
-        raise UserError(
-            f"evaluation: a test set cannot be called {SILENCE}, which is made up by silence_seconds; rename the source"
-        )
-    silent = (SILENCE,) if params.silence_seconds else ()
-    short, faster, long = (
-        tuple(dict.fromkeys(names))
-        for names in (params.test_sets, params.faster_whisper_test_sets, params.long_test_sets)
-    )
-    for model, folder in params.models.items():
-        require_folder(folder, f"run the stage that makes it, or give another for evaluation.models.{model}")
-        yield Judged(model, folder, TRANSFORMERS, (*short, *silent))
-    remedy = "run the stage convert_to_faster first"
-    exports = sorted(path for path in require_folder(params.exports_dir, remedy).iterdir() if path.is_dir())
-    if not exports:
-        raise UserError(f"{params.exports_dir}: no export in it; {remedy}")
-    of_decoding = {"greedy": short, "default": (*faster, *silent), LONG: long}
-    for name, decoding in DECODINGS.items():
-        for export in exports:
-            if test_sets := of_decoding.get(decoding, faster):
-                yield Judged(f"{name}/{export.name}", export, decoding, test_sets)
-
-
-def figures_of(judged: Judged, test_set: str) -> tuple[str, ...]:
-    """The names of a model's figures on a test set."""
-    if test_set == SILENCE:
-        return SILENCE_FIGURES
-    return (*FIGURES, LOST) if judged.decoding == LONG else FIGURES
-
-
 def write_json(file: Path, value: object) -> None:
     file.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
@@ -162,15 +128,40 @@ def normaliser_of(params: Evaluation, language: str) -> "Normaliser":
     return Normaliser.of(params.profile or profile_of(language), params.profiles)
 
 
-def figures(plan: list[Judged], judged_sets: "Mapping[str, JudgedSet]") -> dict:
-    """What `metrics.json` holds; a corpus has the sums of its utterances' counts."""
+def figures(plan: list[Judged], judged_sets: "Mapping[str, JudgedSet]", heard: Heard) -> dict:
+    """What `metrics.json` holds of models; a corpus has the sums of its utterances' counts."""
+    from asr.forgetting import language_accuracy
+    from asr.silence import silence_figures
+
     metrics = {judged.model: {} for judged in plan}
     for judged in plan:
-        for name in filter(judged_sets.get, judged.test_sets):
-            of = judged_sets[name].figures(judged.model)
-            lost = {LOST: sum(judged_sets[name].lost(judged.model))} if judged.decoding == LONG else {}
-            metrics[judged.model][name] = of | lost
+        for name in judged.test_sets:
+            key, found = (judged.model, name), {}
+            starts, valid = heard.starts.get(key, []), heard.timestamps.get(key, [])
+            if name == SILENCE:
+                found |= silence_figures(heard.texts[key])
+                found |= {NO_SPEECH: sum(start.no_speech for start in starts) / len(starts)} if starts else {}
+            else:
+                of = judged_sets[name]
+                found |= of.figures(judged.model)
+                found |= {LOST: sum(of.lost(judged.model))} if name in judged.long else {}
+                languages = [start.language for start in starts]
+                found |= {LANGUAGE: language_accuracy(languages, of.utterances.language)} if starts else {}
+                found |= {TIMESTAMPS: sum(valid) / len(valid)} if valid else {}
+            metrics[judged.model][name] = found
     return metrics
+
+
+def write_plotted(file: Path, plan: list[Judged], metrics: Mapping) -> None:
+    """The error rates as a table: a line for each model and test set."""
+    with file.open("w", encoding="utf-8", newline="") as opened:
+        writer = csv.writer(opened, lineterminator="\n")
+        writer.writerow(["model", "test_set", *PLOTTED])
+        for judged in plan:
+            for name in judged.test_sets:
+                if name != SILENCE:
+                    of = metrics[judged.model][name]
+                    writer.writerow([judged.model, name, *(f"{of[figure]:.6f}" for figure in PLOTTED)])
 
 
 def predictions(plan: list[Judged], judged_sets: "Mapping[str, JudgedSet]") -> Iterator[dict]:
@@ -178,7 +169,7 @@ def predictions(plan: list[Judged], judged_sets: "Mapping[str, JudgedSet]") -> I
     for judged in plan:
         for name in filter(judged_sets.get, judged.test_sets):
             of = judged_sets[name]
-            lost = of.lost(judged.model) if judged.decoding == LONG else None
+            lost = of.lost(judged.model) if name in judged.long else None
             for i, scored in enumerate(of.scored[judged.model]):
                 row = {"model": judged.model, "test_set": name, "id": of.utterances.ids[i]}
                 row |= {"reference": of.utterances.references[i], "hypothesis": of.hypotheses[judged.model][i]}

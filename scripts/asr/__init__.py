@@ -24,8 +24,8 @@ exportable, weights, ggml, onnx_export                    from weights to the fo
 decoding, transformers_engine, faster_engine              from weights to transcripts
 libwhisper, whisper_cpp, onnx_engine                      by any engine
 heard, parity                                             what proves an export
-hearing, pseudo_labels, silence                           what is written where somebody speaks, and where nobody does
-judging, test_sets, gates                                 from transcripts to figures
+judged, hearing, pseudo_labels, silence, forgetting       what is written where somebody speaks, and where nobody does
+judging, test_sets, seen_in_training, gates               from transcripts to figures
 stream, voice_activity, pieces, segments, engines/        recordings of any length, by any engine
 long_form, transcripts                                    and what is said in them, as files
 report, page/, evaluation_page, lineage, model_card       what is told of them

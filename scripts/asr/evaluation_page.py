@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from asr.gates import Verdict
+from asr.judged import SILENCE, TRAINING
 from asr.judging import JudgedSet, grouped
 from asr.page import Curve, Difference, Gate, Hypothesis, Judgement, Model, Row, TestSet, write_page
 
@@ -41,17 +42,24 @@ def write_report(
             figures={
                 model: {name: _numbers(figures) for name, figures in sets.items() if name in judged_sets}
                 for model, sets in metrics.items()
+                if model in models
             },
             rows=[row for name, judged in judged_sets.items() for row in _rows(name, judged)],
             audio=flacs,
             differences=[one for one in differences if one.base == models[0]],
-            gates=[Gate(str(one.gate), one.value, one.gate.at_most, one.passed) for one in verdicts],
+            gates=[Gate(str(one.gate), one.value, one.interval, one.gate.limit, one.passed) for one in verdicts],
             groups=grouped(judged_sets.values()),
             curves=[curve for name, model_dir in trained.items() for curve in _curves(name, model_dir)],
+            silence={model: sets[SILENCE] for model, sets in metrics.items() if SILENCE in sets},
             notes=[
                 f"{name}: normalised by {judged.normaliser.name} ({judged.normaliser.version}); 95 % intervals resampled by "
                 f"{judged.resampled_by}"
                 for name, judged in judged_sets.items()
+            ]
+            + [
+                f"{name}: {figures['speakers_in_training']} utterances by speakers, {figures['recordings_in_training']} recordings "
+                f"and {figures['sentences_in_training']} sentences that are in the training data"
+                for name, figures in metrics.get(TRAINING, {}).items()
             ],
         ),
     )

@@ -1,19 +1,25 @@
 """Gates: limits on figures of `metrics.json`, which a stage fails by name.
 
-    expand(gates, names)       # before the work: does every figure exist? `/*` becomes each export
-    judge(gates, metrics)      # after it: one verdict a gate
+    expand(gates, names)                # before the work: does every figure exist? `/*` becomes each export
+    judge(gates, metrics, paired)       # after it: one verdict a gate
 
 A figure is "model test_set name", as in "merge_lora general wer". A model that ends in `/*` stands for every export of
 that name; two such models in one gate mean the same export.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from asr.errors import UserError
 
 Metrics = Mapping[str, Mapping[str, Mapping[str, float]]]  # {model: {test_set: {name: figure}}}
 Names = Mapping[str, Mapping[str, Sequence[str]]]  # {model: {test_set: names of figures}}
+Interval = tuple[float, float]
+Paired = Callable[
+    [str, str, str, str], Interval
+]  # test set, figure, model, other: of the first's figure less the other's
+
+WITH_INTERVALS = ("wer", "cer")
 
 # A limit of 0.01 means 0.01, though 0.13 - 0.12 is 0.010000000000000009 in binary.
 _ROUNDING = 1e-9
@@ -21,13 +27,18 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Gate:
-    """`figure`, or figure - `minus`, or figure / `ratio_to`, or |figure - `distance_to`|, is to be `at_most`."""
+    """`figure`, or figure - `minus`, or figure / `ratio_to`, or |figure - `distance_to`|, is to be `at_most` or `at_least`.
+
+    With `certain` not the value but the end of its 95 % interval that is nearer to failing has to keep the limit.
+    """
 
     figure: str
-    at_most: float
+    at_most: float | None = None
+    at_least: float | None = None
     minus: str = ""
     ratio_to: str = ""
     distance_to: str = ""
+    certain: bool = False
 
     def __str__(self) -> str:
         if self.minus:
@@ -37,6 +48,18 @@ class Gate:
         if self.distance_to:
             return f"|{self.figure} - {self.distance_to}|"
         return self.figure
+
+    @property
+    def limit(self) -> str:
+        """In words: "at most 0.1", "certainly at least 0.95"."""
+        limit = f"at least {self.at_least:g}" if self.at_most is None else f"at most {self.at_most:g}"
+        return f"certainly {limit}" if self.certain else limit
+
+    @property
+    def has_interval(self) -> bool:
+        """An error rate has one, and a difference of two models' on the same utterances."""
+        (_, test_set, name), *others = (figure.split(" ") for figure in self.figures.values())
+        return name in WITH_INTERVALS and not self.ratio_to and all(other[1:] == [test_set, name] for other in others)
 
     @property
     def figures(self) -> dict[str, str]:
@@ -52,39 +75,49 @@ class Gate:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A gate, its value, and whether the value keeps the limit."""
+    """A gate, its value with the 95 % interval if it has one, and whether it keeps the limit."""
 
     gate: Gate
     value: float
+    interval: Interval | None = None
 
     @property
     def passed(self) -> bool:
-        return self.value <= self.gate.at_most + _ROUNDING
+        low, high = self.interval if self.gate.certain else (self.value, self.value)
+        if self.gate.at_most is None:
+            return low >= self.gate.at_least - _ROUNDING
+        return high <= self.gate.at_most + _ROUNDING
 
     def __str__(self) -> str:
-        return f"{self.gate} = {self.value:.4f}, at most {self.gate.at_most:g}"
+        interval = f" [{self.interval[0]:.4f}, {self.interval[1]:.4f}]" if self.interval else ""
+        return f"{self.gate} = {self.value:.4f}{interval}, {self.gate.limit}"
 
 
 def expand(gates: Sequence[Gate], names: Names) -> list[Gate]:
     """The gates with `/*` replaced by each export in turn, every figure of which exists in `names`.
 
     Raises:
-        UserError: a gate names a figure that there will not be.
+        UserError: a gate names a figure that there will not be, or wants the interval of one that has none.
     """
     expanded = [bound for gate in gates for bound in _bind(gate, names)]
     for gate in expanded:
         for field, figure in gate.figures.items():
             _require(figure, field, names)
+        if gate.certain and not gate.has_interval:
+            raise UserError(
+                f"gate {gate}: certain needs a 95 % interval, which wer and cer have, and their difference of two models on "
+                "one test set; leave it out"
+            )
     return expanded
 
 
-def judge(gates: Sequence[Gate], metrics: Metrics) -> list[Verdict]:
+def judge(gates: Sequence[Gate], metrics: Metrics, paired: Paired) -> list[Verdict]:
     """One verdict for each gate, `/*` expanded, in their order.
 
     Raises:
-        UserError: a gate names a figure that there is not.
+        UserError: as `expand`.
     """
-    return [Verdict(gate, _value(gate, metrics)) for gate in expand(gates, metrics)]
+    return [Verdict(gate, _value(gate, metrics), _interval(gate, metrics, paired)) for gate in expand(gates, metrics)]
 
 
 def _bind(gate: Gate, names: Names) -> list[Gate]:
@@ -126,3 +159,16 @@ def _value(gate: Gate, metrics: Metrics) -> float:
             return 0.0 if value == 0 else float("inf")
         return value / other
     return value
+
+
+def _interval(gate: Gate, metrics: Metrics, paired: Paired) -> Interval | None:
+    if not gate.has_interval:
+        return None
+    model, test_set, name = gate.figure.split(" ")
+    if not (other := gate.minus or gate.distance_to):
+        figures = metrics[model][test_set]
+        return figures[f"{name}_low"], figures[f"{name}_high"]
+    low, high = paired(test_set, name, model, other.split(" ")[0])
+    if gate.minus:
+        return low, high
+    return max(0.0, low, -high), max(0.0, -low, high)  # of a distance: which of both is worse is not asked

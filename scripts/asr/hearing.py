@@ -1,6 +1,6 @@
-"""What each model wrote of each test set, how long it took, and how sure it was that nobody speaks.
+"""What each model wrote of each test set, how long it took, and what else it was asked of them.
 
-    heard = listen([Judged("merge_lora", Path("outputs/merge_lora"), TRANSFORMERS, ("general",))], waveforms, languages, …)
+    heard = listen(plan, waveforms, languages, Ways(batch=16, beam_size=5, threads=2, piece_seconds=30))
     heard.texts["merge_lora", "general"]            # in the recordings' order
     heard.speed()                                   # {"merge_lora": {"general": {"seconds": 12.1, "real_time_factor": 0.02, …}}}
 
@@ -11,36 +11,39 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.errors import UserError
+from asr.judged import TRANSFORMERS, Judged
 from asr.whisper_shape import SAMPLE_RATE
 
 if TYPE_CHECKING:
     import numpy as np
 
-TRANSFORMERS = "transformers"  # a decoding; the others are methods of `FasterWhisper`
+    from asr.transformers_engine import Start
+
+Key = tuple[str, str]  # model and test set
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A model, or a way to decode an export, and the test sets that it is judged on."""
+class Ways:
+    """How engines decode; `piece_seconds` is the most that a model in transformers hears of a long recording at once."""
 
-    model: str
-    folder: Path
-    decoding: str
-    test_sets: tuple[str, ...]
+    batch: int
+    beam_size: int
+    threads: int
+    piece_seconds: float
 
 
 @dataclass
 class Heard:
-    """By model and test set."""
+    """By model and test set; each list is in the recordings' order."""
 
-    texts: dict[tuple[str, str], list[str]]
-    seconds: dict[tuple[str, str], float] = field(default_factory=dict)  # of decoding
-    no_speech: dict[tuple[str, str], list[float]] = field(default_factory=dict)  # P(<|nospeech|>) of each recording
-    lengths: dict[str, float] = field(default_factory=dict)  # seconds of sound, by test set
+    texts: dict[Key, list[str]]
+    starts: "dict[Key, list[Start]]"
+    timestamps: dict[Key, list[bool]]  # whether they are valid
+    lengths: dict[str, float]  # seconds of sound, by test set
+    seconds: dict[Key, float] = field(default_factory=dict)  # of decoding `texts`
 
     def speed(self) -> dict[str, dict[str, dict[str, float]]]:
         """Seconds of decoding, as a share of the sound's (real-time factor), and sound a second, by model and test set."""
@@ -59,50 +62,81 @@ def listen(
     plan: Sequence[Judged],
     waveforms: "Mapping[str, Sequence[np.ndarray]]",
     languages: Mapping[str, str],
-    silent: Sequence[str],
-    batch: int,
-    beam_size: int,
-    threads: int,
+    ways: Ways,
 ) -> Heard:
-    """Let every model hear its test sets; in `silent` ones models in transformers are also asked whether anybody speaks.
+    """Let every model hear its test sets.
 
     Raises:
         UserError: it was interrupted, or a folder cannot be opened.
     """
     from asr.progress import progress
 
-    heard = Heard({(judged.model, name): [""] * len(waveforms[name]) for judged in plan for name in judged.test_sets})
-    heard.lengths = {name: sum(map(len, clips)) / SAMPLE_RATE for name, clips in waveforms.items()}
-    count = sum(map(len, heard.texts.values()))
-    written = _written(plan, waveforms, languages, silent, batch, beam_size, threads, heard)
+    def empty(attribute: str) -> dict[Key, list]:
+        return {(one.model, name): [None] * len(waveforms[name]) for one in plan for name in getattr(one, attribute)}
+
+    lengths = {name: sum(map(len, clips)) / SAMPLE_RATE for name, clips in waveforms.items()}
+    heard = Heard(empty("test_sets"), empty("started"), empty("timed"), lengths)
+    count = sum(len(answers) for of in (heard.texts, heard.starts, heard.timestamps) for answers in of.values())
+    said = _said(plan, waveforms, languages, ways, heard)
     try:
-        for model, name, position, text in progress(written, count, "evaluation", "transcript"):
-            heard.texts[model, name][position] = text
+        for answers, position, answer in progress(said, count, "evaluation", "transcript"):
+            answers[position] = answer
     except KeyboardInterrupt:
         raise UserError("interrupted: nothing is written; run the stage again") from None
     return heard
 
 
-def _written(
-    plan, waveforms, languages, silent, batch, beam_size, threads, heard
-) -> Iterator[tuple[str, str, int, str]]:
-    """Model, test set, position and transcript, one folder after the other."""
-    from asr.faster_engine import FasterWhisper
-    from asr.transformers_engine import Transformers  # seconds; who only plans does without
-
-    for folder, group in groupby(sorted(plan, key=lambda judged: judged.folder), lambda judged: judged.folder):
+def _said(plan, waveforms, languages, ways: Ways, heard: Heard) -> Iterator[tuple[list, int, object]]:
+    """A list of answers, a position in it and the answer, one folder after the other."""
+    for _, group in groupby(sorted(plan, key=lambda judged: judged.folder), lambda judged: judged.folder):
         judgements = list(group)
-        if judgements[0].decoding == TRANSFORMERS:
-            opened = Transformers(folder, batch)
-            engines = {TRANSFORMERS: opened}
-        else:
-            opened = FasterWhisper(folder, batch, beam_size, threads)
-            engines = {judged.decoding: getattr(opened, judged.decoding) for judged in judgements}
+        engine = _open(judgements[0], ways)
         for judged in judgements:
             for name in judged.test_sets:
-                if name in silent and judged.decoding == TRANSFORMERS:
-                    heard.no_speech[judged.model, name] = opened.no_speech_probabilities(waveforms[name])
+                key, clips, language = (judged.model, name), waveforms[name], languages[name]
                 start = time.perf_counter()
-                for position, text in engines[judged.decoding](waveforms[name], languages[name]):
-                    yield judged.model, name, position, text
-                heard.seconds[judged.model, name] = time.perf_counter() - start
+                for position, text in _decode(engine, judged, name, clips, language, ways):
+                    yield heard.texts[key], position, text
+                heard.seconds[key] = time.perf_counter() - start
+                if name in judged.started:
+                    for position, first in engine.starts(clips):
+                        yield heard.starts[key], position, first
+                if name in judged.timed:
+                    for position, tokens in engine.with_timestamps(clips, language):
+                        length = len(clips[position]) / SAMPLE_RATE
+                        yield heard.timestamps[key], position, engine.has_valid_timestamps(tokens, length)
+
+
+def _open(judged: Judged, ways: Ways):
+    """Seconds each; who only plans does without the imports."""
+    if judged.engine == TRANSFORMERS:
+        from asr.transformers_engine import Transformers
+
+        return Transformers(judged.folder, ways.batch)
+    if judged.engine == "convert_to_faster":
+        from asr.faster_engine import FasterWhisper
+
+        return FasterWhisper(judged.folder, ways.batch, ways.beam_size, ways.threads)
+    if judged.engine == "convert_to_ggml":
+        from asr.whisper_cpp import WhisperCpp
+
+        return WhisperCpp(judged.folder / "ggml-model.bin", ways.threads)
+    from asr.onnx_engine import Onnx
+
+    return Onnx(judged.folder, ways.batch, ways.threads)
+
+
+def _decode(engine, judged: Judged, name: str, clips, language: str, ways: Ways) -> Iterator[tuple[int, str]]:
+    if judged.engine == TRANSFORMERS and name in judged.long:
+        return _in_pieces(engine, clips, language, ways.piece_seconds)
+    return getattr(engine, judged.decoding)(clips, language)
+
+
+def _in_pieces(engine, recordings, language: str, piece_seconds: float) -> Iterator[tuple[int, str]]:
+    """Recordings of any length, cut where nobody speaks, as `transcribe` does."""
+    from asr.pieces import cut
+
+    pieces = [(number, piece) for number, of in enumerate(recordings) for piece in cut([of], piece_seconds)]
+    texts = dict(engine.greedy([piece.waveform for _, piece in pieces], language))
+    for number in range(len(recordings)):
+        yield number, " ".join(texts[i] for i, (whose, _) in enumerate(pieces) if whose == number)

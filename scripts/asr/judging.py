@@ -61,8 +61,11 @@ class JudgedSet:
         for name, of in counts.items():
             interval = self._resamples.interval([one.errors for one in of], [one.words for one in of])
             bounds |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
-        rambling = sum(bool(rambles(text)) for text in self.hypotheses[model])
-        rest = {"rambling": rambling / len(scored), "profile": f"{self.normaliser.name} {self.normaliser.version}"}
+        rest = {
+            "insertions_in_silence": sum(one.words.insertions for one in scored if not one.words.words),
+            "rambling": sum(bool(rambles(text)) for text in self.hypotheses[model]) / len(scored),
+            "profile": f"{self.normaliser.name} {self.normaliser.version}",
+        }
         return total(scored).figures() | bounds | rest
 
     def lost(self, model: str) -> list[int]:
@@ -70,9 +73,14 @@ class JudgedSet:
         pairs = zip(self.utterances.references, self.hypotheses[model], strict=True)
         return [lost_sentences(*pair, self.normaliser, self.normaliser.by_character) for pair in pairs]
 
-    def difference(self, model: str, other: str) -> Difference:
-        """The paired test of two models' WER, or CER where characters are counted; below 0 the first is better."""
-        one, two = ([of.counted(self.normaliser.by_character) for of in self.scored[name]] for name in (model, other))
+    def difference(self, model: str, other: str, figure: str = "") -> Difference:
+        """The paired test of two models' "wer" or "cer"; below 0 the first is better.
+
+        Args:
+            figure: by default CER where characters are counted, else WER.
+        """
+        by_character = figure == "cer" if figure else self.normaliser.by_character
+        one, two = ([of.counted(by_character) for of in self.scored[name]] for name in (model, other))
         return self._resamples.compare([of.errors for of in one], [of.errors for of in two], [of.words for of in one])
 
     def groups_of(self, index: int) -> dict[str, str]:

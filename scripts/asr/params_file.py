@@ -17,6 +17,7 @@ from ruamel.yaml import YAML, YAMLError
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from asr.errors import UserError
+from asr.judged import SILENCE, TRAINING, WAYS
 from asr.params import (
     CORPORA,
     BaseModel,
@@ -34,13 +35,8 @@ from asr.params import (
     TrainGermanModel,
 )
 
-# What evaluation calls an export's ways to decode, `<way>/<quantization>`, and its parameter that says on what each is judged.
-WAYS = {
-    "convert_to_faster": "test_sets",
-    "faster_whisper": "faster_whisper_test_sets",
-    "faster_whisper_without_timestamps": "faster_whisper_test_sets",
-    "faster_whisper_batched": "long_test_sets",
-}
+EXPORTED = {"convert_to_faster": "quantizations", "convert_to_ggml": "types", "convert_to_onnx": "dtypes"}
+TEST_SETS = ("test_sets", "engine_test_sets", "long_test_sets", "language_test_sets", "timestamps_test_sets")
 
 
 class Params(Group):
@@ -72,35 +68,42 @@ class Params(Group):
             return
         known = self.prepare_audio.sources
         for stage, section in self:
-            for name in ("sources", "eval_sources", "test_sets", "faster_whisper_test_sets", "long_test_sets"):
+            for name in ("sources", "eval_sources", *TEST_SETS):
                 given = getattr(section, name, ())
                 for key, source in zip(given, given, strict=True) if isinstance(given, dict) else enumerate(given):
-                    if source not in known:
+                    if source not in known and not (name in TEST_SETS and source == SILENCE):
                         yield (stage, name, key), f"no source is called {source}; prepare_audio has {', '.join(known)}"
 
     def _unknown_figures(self) -> Iterator[tuple[tuple, str]]:
         """Figures of gates whose model or test set `evaluation` does not judge, each with its place in the file."""
         if (judged := self.evaluation) is None:
             return
-        converted = self.convert_to_faster
-        made_here = converted is not None and converted.output_dir == judged.exports_dir
-        exports = [*converted.quantizations, "*"] if made_here else None  # None: nobody knows here
+        known = {name: (*judged.test_sets, *judged.long_test_sets) for name in judged.models}
+        if judged.training_dirs:
+            known[TRAINING] = tuple(name for name in (*judged.test_sets, *judged.long_test_sets) if name != SILENCE)
+        for name, way in WAYS.items():
+            known |= {f"{name}/{export}": getattr(judged, way.test_sets) for export in self._exports(way.stage)}
         for number, gate in enumerate(judged.gates):
             for field in ("figure", "minus", "ratio_to", "distance_to"):
                 if not (figure := getattr(gate, field)):
                     continue
                 place, (model, test_set, _) = ("evaluation", "gates", number, field), figure.split(" ")
-                way, _, export = model.partition("/")
-                is_export = way in WAYS and export and (exports is None or export in exports)
-                test_sets = getattr(judged, WAYS.get(way, "test_sets"))
-                if model not in judged.models and not is_export:
-                    names = [
-                        *judged.models,
-                        *(f"{way}/{export}" for way in WAYS for export in exports or "*"),
-                    ]
+                of_any = known.get(f"{model.partition('/')[0]}/") if "/" in model else None
+                of_model = known.get(model, of_any)
+                if of_model is None:
+                    names = [f"{name}*" if name.endswith("/") else name for name in known]
                     yield place, f"no model is called {model}; there are {', '.join(names)}"
-                elif test_set not in test_sets:
-                    yield place, f"{model} is not judged on {test_set}, but on {', '.join(test_sets) or 'nothing'}"
+                elif test_set not in of_model:
+                    yield place, f"{model} is not judged on {test_set}, but on {', '.join(of_model) or 'nothing'}"
+
+    def _exports(self, stage: str) -> list[str]:
+        """Names of the exports of a stage that evaluation judges, with "*" for each; "" for any, where nobody knows here."""
+        if (folder := getattr(self.evaluation.exports, stage)) is None:
+            return []
+        made = getattr(self, stage)
+        if made is None or made.output_dir != folder:
+            return [""]
+        return [*getattr(made, EXPORTED[stage]), "*"]
 
 
 def read_params(path: Path) -> Params:

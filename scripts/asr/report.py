@@ -2,7 +2,7 @@
 
     python -m asr.report outputs/evaluation/metrics.json      # the table once more; needs scripts/ on PYTHONPATH
 
-print(table(metrics))
+print(told(metrics))
 model          test set  WER %  CER %  words  subst.  del.  ins.
 base_model     general   99.10  88.02    612       0   606     0
 """
@@ -25,6 +25,11 @@ _COLUMNS = {
 _LOST = {"lost sentences": "lost_sentences"}  # only recordings of several sentences have it
 
 
+def told(metrics: Metrics) -> str:
+    """All that follows, as far as it was measured."""
+    return "\n\n".join(filter(None, (of(metrics) for of in (table, forgotten, silence, training_data))))
+
+
 def table(metrics: Metrics) -> str:
     """One line for each model on each test set; rates in percent."""
     judged = [
@@ -42,8 +47,8 @@ def table(metrics: Metrics) -> str:
 
 
 def silence(metrics: Metrics) -> str:
-    """One line a model that was given silence and noise: how often it wrote something."""
-    lines = ["where nobody speaks:"]
+    """One line a model that was given silence and noise: how often it wrote something; "" without any."""
+    lines = []
     for model, sets in metrics.items():
         if figures := sets.get("silence"):
             probability = figures.get("no_speech_probability")
@@ -51,7 +56,27 @@ def silence(metrics: Metrics) -> str:
                 f"  {model}: text in {figures['with_text']:.0%} of {figures['clips']} clips, a known phantom in "
                 f"{figures['phantom']:.0%}" + (f", P(no speech) {probability:.2f}" if probability is not None else "")
             )
-    return "\n".join(lines)
+    return "\n".join(["where nobody speaks:", *lines] if lines else [])
+
+
+def forgotten(metrics: Metrics) -> str:
+    """One line for each model and test set of which more than the text was asked; "" without any."""
+    asked = {"language_accuracy": "language identified", "valid_timestamps": "valid timestamps"}
+    lines = []
+    for model, sets in metrics.items():
+        for test_set, figures in sets.items():
+            if told := [f"{what} {figures[name]:.1%}" for name, what in asked.items() if name in figures]:
+                lines.append(f"  {model} {test_set}: {', '.join(told)}")
+    return "\n".join(["what training may make a model forget:", *lines] if lines else [])
+
+
+def training_data(metrics: Metrics) -> str:
+    """One line a test set of which something was trained on; "" without any."""
+    lines = [
+        f"  {test_set}: {', '.join(f'{count} {name}'.replace('_', ' ') for name, count in figures.items())}"
+        for test_set, figures in metrics.get("training_data", {}).items()
+    ]
+    return "\n".join(["test utterances that share something with the training data:", *lines] if lines else [])
 
 
 def verdicts(judged: Sequence[Verdict]) -> str:
@@ -73,6 +98,4 @@ def _justify(row: list[str], widths: list[int]) -> list[str]:
 
 if __name__ == "__main__":
     read = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    print(table(read))
-    if any("silence" in sets for sets in read.values()):
-        print(f"\n{silence(read)}")
+    print(told(read))

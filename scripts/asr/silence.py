@@ -1,7 +1,7 @@
 """What a model writes where nobody speaks: sounds of known kinds, made up, and the phrases that Whispers are known to hear in them.
 
     clips = silent_clips(seed=0, seconds=[1, 10, 30])            # [("silence", waveform), ("white noise", waveform), …]
-    silence_figures(texts, probabilities)                        # {"clips": 21, "with_text": 0.05, "phantom": 0.0, …}
+    silence_figures(texts)                                       # {"clips": 21, "with_text": 0.05, "phantom": 0.0, …}
 
 Whisper was trained on subtitles, whose credits stand where nobody speaks; tuning on clips that are all speech makes it worse.
 """
@@ -43,20 +43,14 @@ def silent_clips(seed: int, seconds: Iterable[float]) -> list[tuple[str, np.ndar
     return [(kind, make(samples, rng).astype(np.float32)) for kind, make in KINDS.items() for samples in lengths]
 
 
-def silence_figures(texts: Sequence[str], probabilities: Sequence[float]) -> dict[str, float | int]:
-    """Shares of the clips in which something is written, and in which it is a known phrase; the mean P(no speech).
-
-    Args:
-        texts: what the model wrote of each clip.
-        probabilities: of `<|nospeech|>` after `<|startoftranscript|>`; none where the engine does not tell.
-    """
+def silence_figures(texts: Sequence[str]) -> dict[str, float | int]:
+    """Shares of the clips in which something is written, and in which it is a known phrase; `texts`: what a model wrote."""
     normal = [words_of_any_script(text) for text in texts]
-    figures = {
+    return {
         "clips": len(texts),
         "with_text": sum(map(bool, normal)) / len(texts),
         "phantom": sum(bool(PHANTOMS.search(text)) for text in normal) / len(texts),
     }
-    return figures | ({"no_speech_probability": float(np.mean(probabilities))} if len(probabilities) else {})
 
 
 def _colored(exponent: float) -> Callable[[int, np.random.Generator], np.ndarray]:

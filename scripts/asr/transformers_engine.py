@@ -7,6 +7,7 @@ An engine as in `decoding.py`.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,17 @@ import torch
 from asr.decoding import MOST_TOKENS, clip_batches, encoder_windows, max_tokens, text_tokens
 from asr.errors import UserError
 from asr.features import mel_filters
+from asr.forgetting import has_valid_timestamps
 from asr.labels import spoken
 from asr.model import load_whisper
+
+
+@dataclass(frozen=True)
+class Start:
+    """The likeliest language of a clip, and how probable it is that nobody speaks in it."""
+
+    language: str
+    no_speech: float
 
 
 class Transformers:
@@ -59,9 +69,8 @@ class Transformers:
         end = self._tokenizer.eos_token_id
         for positions in clip_batches(waveforms, self._batch):
             clips = [waveforms[i] for i in positions]
-            features = torch.from_numpy(encoder_windows(clips, self._filters, self._device))
             written = self._model.generate(
-                features.to(self._device, self._dtype),
+                self._features(*clips),
                 language=language,
                 task="transcribe",
                 return_timestamps=False,
@@ -75,12 +84,41 @@ class Transformers:
     greedy = __call__
 
     @torch.inference_mode()
-    def no_speech_probabilities(self, waveforms: Sequence[np.ndarray]) -> list[float]:
-        """How probable `<|nospeech|>` is after `<|startoftranscript|>`, where runtimes read it, for each clip."""
+    def starts(self, waveforms: Sequence[np.ndarray]) -> Iterator[tuple[int, Start]]:
+        """What the decoder would say first of each clip, where runtimes read it: after `<|startoftranscript|>`."""
         start, none = self._tokenizer.convert_tokens_to_ids(["<|startoftranscript|>", "<|nospeech|>"])
-        said = torch.tensor([[start]], device=self._device)
-        logits = (self._model(self._features(clip), decoder_input_ids=said).logits[0, 0] for clip in waveforms)
-        return [float(one.float().softmax(-1)[none]) for one in logits]
+        codes = self._model.generation_config.lang_to_id
+        names, ids = [code.strip("<|>") for code in codes], list(codes.values())
+        for positions in clip_batches(waveforms, self._batch):
+            said = torch.full((len(positions), 1), start, device=self._device)
+            features = self._features(*(waveforms[i] for i in positions))
+            logits = self._model(features, decoder_input_ids=said).logits[:, 0].float()
+            likeliest, silent = logits[:, ids].argmax(-1).tolist(), logits.softmax(-1)[:, none].tolist()
+            for position, language, probability in zip(positions, likeliest, silent, strict=True):
+                yield position, Start(names[language], probability)
+
+    @torch.inference_mode()
+    def with_timestamps(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, list[int]]]:
+        """Greedy tokens with timestamps, by Whisper's rules for them, without the prompt and `<|endoftext|>`."""
+        end, prompt = self._tokenizer.eos_token_id, self.prompt(language)[:-1]
+        for positions in clip_batches(waveforms, self._batch):
+            written = self._model.generate(
+                self._features(*(waveforms[i] for i in positions)),
+                language=language,
+                task="transcribe",
+                return_timestamps=True,
+                num_beams=1,
+                do_sample=False,
+                max_new_tokens=max_tokens(len(waveforms[positions[0]])),
+                force_unique_generate_call=True,  # what is left open is not decoded again
+            )
+            for position, tokens in zip(positions, written.tolist(), strict=True):
+                tokens = tokens[tokens.index(prompt[-1]) + 1 :]
+                yield position, tokens[: tokens.index(end)] if end in tokens else tokens
+
+    def has_valid_timestamps(self, tokens: Sequence[int], seconds: float) -> bool:
+        """See `forgetting.has_valid_timestamps`; of a clip of so many seconds."""
+        return has_valid_timestamps(tokens, self._tokenizer.convert_tokens_to_ids("<|0.00|>"), seconds)
 
     @torch.inference_mode()
     def encoded(self, waveform: np.ndarray) -> np.ndarray:
@@ -98,6 +136,6 @@ class Transformers:
         logs = logits[:, : self._tokenizer.eos_token_id].float().log_softmax(-1)
         return logs.gather(1, said[0, len(prompt) :, None])[:, 0].cpu().numpy()
 
-    def _features(self, waveform: np.ndarray) -> torch.Tensor:
-        padded = torch.from_numpy(encoder_windows([waveform], self._filters, self._device))
+    def _features(self, *waveforms: np.ndarray) -> torch.Tensor:
+        padded = torch.from_numpy(encoder_windows(list(waveforms), self._filters, self._device))
         return padded.to(self._device, self._dtype)

@@ -1,6 +1,6 @@
 """The engine whisper.cpp, which runs ggml files: greedy, by its own defaults, and how probable it finds a text.
 
-    engine = WhisperCpp(Path("outputs/convert_to_ggml/q5_1/ggml-model.bin"), threads=2, model_dir=Path("outputs/merge_lora"))
+    engine = WhisperCpp(Path("outputs/convert_to_ggml/q5_1/ggml-model.bin"), threads=2)
     for position, text in engine.greedy(waveforms, "de"): ...
     engine.log_probabilities(waveform, engine.prompt("de"), text)
 
@@ -10,6 +10,7 @@ transcripts. whisper.cpp ends the whole process on some broken files; `open_in_c
 
 import ctypes
 import functools
+import json
 import os
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from asr.errors import UserError
 from asr.libwhisper import LOG, Libwhisper, library
 from asr.whisper_shape import SAMPLE_RATE
 
+GENERATION_CONFIG = "generation_config.json"
 SHORTEST_SECONDS = 0.1  # whisper.cpp hears nothing in less
 WARNING = 3  # ggml.h, enum ggml_log_level; errors are 4
 
@@ -31,16 +33,15 @@ WARNING = 3  # ggml.h, enum ggml_log_level; errors are 4
 class WhisperCpp:
     """A ggml file, opened by whisper.cpp; silent."""
 
-    def __init__(self, file: Path, threads: int, model_dir: Path | None = None):
+    def __init__(self, file: Path, threads: int):
         """Raises `UserError` if whisper.cpp cannot open the file.
 
         Args:
-            file: ggml-model.bin.
+            file: ggml-model.bin. `greedy` never writes the tokens that the generation_config.json beside it suppresses, as
+                transformers does; a ggml file cannot say them, so without it none are suppressed.
             threads: of the CPU.
-            model_dir: the plain Whisper that the file was made of. `greedy` never writes the tokens that its generation
-                config suppresses, as transformers does; a ggml file cannot say them, so without it none are suppressed.
         """
-        self._file, self._threads, self._model_dir = file, threads, model_dir
+        self._file, self._threads = file, threads
         self._model = Libwhisper(file, threads)
 
     def greedy(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, str]]:
@@ -142,11 +143,9 @@ class WhisperCpp:
     @functools.cached_property
     def _suppressed(self) -> tuple[list[int], list[int]]:
         """Tokens that are never written, and those that are not written first."""
-        if self._model_dir is None:
-            return [], []
-        from asr.exportable import suppressed_tokens
-
-        return suppressed_tokens(self._model_dir)
+        beside = self._file.with_name(GENERATION_CONFIG)
+        given = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
+        return given.get("suppress_tokens") or [], given.get("begin_suppress_tokens") or []
 
 
 def open_in_child(file: Path, threads: int) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-import evaluation
 from asr.errors import UserError
-from asr.params import Group, Section
-from asr.params_file import WAYS, Params, read_params
+from asr.judged import WAYS, Sets
+from asr.params import Evaluation, Exports, Group, Section
+from asr.params_file import EXPORTED, TEST_SETS, Params, read_params
 
 SAMPLE = Path(__file__).resolve().parents[2] / "params.yaml"
 YAML_1_2 = YAML()
@@ -104,6 +104,9 @@ def gate(**figures: str) -> dict[str, object]:
         ({"prepare_audio.sources.general.language": "German"}, "prepare_audio.sources.general.language", "String should match pattern"),
         ({"prepare_audio.sources.general.language": "dt"}, "prepare_audio.sources.general.language", "Whisper knows no language dt; it has af am ar "),
         ({"prepare_audio.max_tokens": 441}, "prepare_audio.max_tokens", "Input should be less than or equal to 440, got 441"),
+        ({"evaluation.silence_seconds": []}, "evaluation", "silence_seconds makes the test set silence: give both, or neither"),
+        ({"evaluation.language_test_sets": ["general", "silence"]}, "evaluation", "language_test_sets: silence is none of test_sets in which"),
+        ({"evaluation.timestamps_test_sets": ["long"]}, "evaluation", "timestamps_test_sets: long is none of test_sets in which"),
         (gate(minus="train_german_model general"), "evaluation.gates.0.minus", "String should match pattern"),
         # values of one section that contradict each other
         ({"base_model.new.decoder_layers": 2}, "base_model.new", "decoder_layers: 2 makes whisper.cpp"),
@@ -117,9 +120,12 @@ def gate(**figures: str) -> dict[str, object]:
         ({"train_german_model.sources": {"generall": 1.0}}, "train_german_model.sources.generall", "no source is called generall; prepare_audio has general, domain, noise, long"),
         ({"finetune_whisper.eval_sources": ["domain", "kitchen"]}, "finetune_whisper.eval_sources.1", "no source is called kitchen;"),
         ({"evaluation.long_test_sets": ["long", "longer"]}, "evaluation.long_test_sets.1", "no source is called longer;"),
-        (gate(figure="train_german general wer"), "evaluation.gates.0.figure", "no model is called train_german; there are base_model, train_german_model, merge_lora, convert_to_faster/"),
+        (gate(figure="train_german general wer"), "evaluation.gates.0.figure", "no model is called train_german; there are base_model, train_german_model, merge_lora, training_data, convert_to_faster/"),
         (gate(figure="faster_whisper/int16 general wer") | {"convert_to_faster.quantizations": ["int8"]}, "evaluation.gates.0.figure", "no model is called faster_whisper/int16; "),
-        (gate(ratio_to="train_german_model kitchen wer"), "evaluation.gates.0.ratio_to", "train_german_model is not judged on kitchen, but on general, domain"),
+        (gate(ratio_to="train_german_model kitchen wer"), "evaluation.gates.0.ratio_to", "train_german_model is not judged on kitchen, but on general, domain, silence, long"),
+        (gate(figure="training_data silence words"), "evaluation.gates.0.figure", "training_data is not judged on silence, but on general, domain, long"),
+        (gate(figure="convert_to_ggml/q8_0 general wer"), "evaluation.gates.0.figure", "no model is called convert_to_ggml/q8_0; "),
+        (gate(figure="whisper_cpp general wer"), "evaluation.gates.0.figure", "no model is called whisper_cpp; "),
         (gate(figure="faster_whisper_batched/* general wer"), "evaluation.gates.0.figure", "faster_whisper_batched/* is not judged on general, but on long"),
     ],
 )  # fmt: skip
@@ -149,20 +155,30 @@ def test_no_file_no_yaml_and_an_empty_section(tmp_path):
     assert mistakes(file)[0].startswith(f"{file}:")
 
 
+def test_a_gate_has_one_limit(changed):
+    (found,) = mistakes(changed(gate(at_least=0.5)))
+    assert found.endswith("evaluation.gates.0: a gate has one of at_most and at_least")
+
+
 def test_every_contradiction_at_once_each_with_its_line(changed):
-    file = changed({"train_german_model.eval_sources": ["a"], "evaluation.test_sets": ["b", "general", "domain"]})
+    file = changed(
+        {"train_german_model.eval_sources": ["a"], "evaluation.test_sets": ["b", "general", "domain", "silence"]}
+    )
     places = [at(file, place) for place in ("train_german_model.eval_sources.0", "evaluation.test_sets.0")]
     assert [found.partition("no source")[0] for found in mistakes(file)] == places
 
 
 def test_exports_that_are_not_made_here_may_have_any_name(changed):
-    file = changed({"evaluation.exports_dir": "elsewhere"} | gate(figure="faster_whisper/own general wer"))
+    file = changed(
+        {"evaluation.exports.convert_to_faster": "elsewhere"} | gate(figure="faster_whisper/own general wer")
+    )
     assert read_params(file).evaluation.gates[0].figure == "faster_whisper/own general wer"
 
 
-def test_ways_to_decode_are_called_as_the_evaluation_calls_them():
-    assert {*WAYS} == {*evaluation.DECODINGS}
-    assert evaluation.DECODINGS["faster_whisper_batched"] == "batched"
+def test_ways_to_decode_name_stages_and_parameters_that_there_are():
+    assert {way.stage for way in WAYS.values()} == {*Exports.model_fields} == {*EXPORTED}
+    assert {way.test_sets for way in WAYS.values()} | {*Sets.__dataclass_fields__} <= {*Evaluation.model_fields}
+    assert {*Sets.__dataclass_fields__} == {*TEST_SETS}
 
 
 def test_a_file_that_cannot_be_read_is_one_message(tmp_path):

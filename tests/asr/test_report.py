@@ -1,7 +1,7 @@
 """The printed table and the gates' lines."""
 
 from asr.gates import Gate, Verdict
-from asr.report import table, verdicts
+from asr.report import table, told, verdicts
 
 FIGURES = {"wer": 0.05, "cer": 0.0125, "words": 612, "substitutions": 20, "deletions": 10, "insertions": 1}
 
@@ -24,5 +24,35 @@ def test_lost_sentences_have_a_column_where_there_are_any():
 
 
 def test_verdicts_say_what_was_missed():
-    lines = verdicts([Verdict(Gate("a general wer", 0.1), 0.05), Verdict(Gate("a domain wer", 0.1), 0.2)]).splitlines()
-    assert lines == ["ok      a general wer = 0.0500, at most 0.1", "MISSED  a domain wer = 0.2000, at most 0.1"]
+    lines = verdicts(
+        [Verdict(Gate("a general wer", 0.1), 0.05), Verdict(Gate("a domain wer", 0.1), 0.2, (0.1, 0.3))]
+    ).splitlines()
+    assert lines == [
+        "ok      a general wer = 0.0500, at most 0.1",
+        "MISSED  a domain wer = 0.2000 [0.1000, 0.3000], at most 0.1",
+    ]
+
+
+def test_what_was_asked_beside_the_text_is_told_and_nothing_else():
+    assert told({"a": {"general": FIGURES}}) == table({"a": {"general": FIGURES}})
+    silence = {"clips": 14, "with_text": 0.5, "phantom": 0.0, "no_speech_probability": 0.25}
+    seen = {"speakers_in_training": 0, "recordings_in_training": 0, "sentences_in_training": 7}
+    lines = told(
+        {
+            "a": {"general": FIGURES | {"language_accuracy": 1.0, "valid_timestamps": 0.975}, "silence": silence},
+            "b": {"silence": {name: silence[name] for name in ("clips", "with_text", "phantom")}},
+            "training_data": {"general": seen},
+        }
+    ).splitlines()
+    assert lines[2:] == [
+        "",
+        "what training may make a model forget:",
+        "  a general: language identified 100.0%, valid timestamps 97.5%",
+        "",
+        "where nobody speaks:",
+        "  a: text in 50% of 14 clips, a known phantom in 0%, P(no speech) 0.25",
+        "  b: text in 50% of 14 clips, a known phantom in 0%",
+        "",
+        "test utterances that share something with the training data:",
+        "  general: 0 speakers in training, 0 recordings in training, 7 sentences in training",
+    ]

@@ -20,8 +20,11 @@ import evaluation
 from asr.audio import encode_flac
 from asr.errors import UserError
 from asr.espeak import Espeak
-from asr.model import save_whisper
+from asr.ggml import write_ggml
+from asr.judged import FIGURES
+from asr.model import save_whisper, save_without_weights
 from asr.new_model import new_whisper
+from asr.onnx_export import export_onnx
 from asr.params import Evaluation
 from asr.utterance import Utterance, columns
 from asr.vocabulary import whisper_tokenizer
@@ -36,7 +39,7 @@ LONG = f"{SENTENCE} Wie spät ist es? Rühre den Teig mit dem Löffel."
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """`model`, `exports/float32` and `audio/test`."""
+    """`model`, `exports/float32`, `ggml/f16`, `onnx/float32`, `audio/test` and `audio/train`."""
     folder = tmp_path_factory.mktemp("evaluation")
     tokenizer = whisper_tokenizer(80)
     model = new_whisper(mels=80, width=32, heads=2, encoder_layers=1, decoder_layers=1, seed=0)
@@ -47,6 +50,11 @@ def made(tmp_path_factory):
     TransformersConverter(str(folder / "model"), copy_files=files).convert(
         str(folder / "exports/float32"), quantization="float32"
     )
+    for form in ("ggml/f16", "ggml/f32", "onnx/float32"):
+        (folder / form).mkdir(parents=True)
+    write_ggml(folder / "model", folder / "ggml/f16/ggml-model.bin", "f16")
+    export_onnx(model.eval(), folder / "onnx/float32")
+    save_without_weights(folder / "onnx/float32", model, tokenizer, WhisperFeatureExtractor())
     rng = np.random.default_rng(0)
     clips = {
         source: [(rng.normal(0, 0.1, int(16000 * s)), text) for s, text in items] for source, items in SETS.items()
@@ -59,14 +67,16 @@ def made(tmp_path_factory):
         for i, (wave, text) in enumerate(items)
     ]
     write(folder / "audio", rows)
+    other = {"id": "read/0", "speaker": "y", "audio": encode_flac(np.ones(8000, np.float32)), "split": "train"}
+    write(folder / "audio", [rows[1] | other, rows[3] | other | {"text": "", "audio": rows[3]["audio"]}], "train")
     return folder
 
 
-def write(audio_dir: Path, rows: list[dict]) -> Path:
-    """prepare_audio's folder with these test utterances."""
+def write(audio_dir: Path, rows: list[dict], split: str = "test") -> Path:
+    """prepare_audio's folder with these utterances."""
     Dataset.from_list(rows, features=columns()).save_to_disk(audio_dir / "saved")
-    (audio_dir / "test").mkdir()
-    next((audio_dir / "saved").glob("*.arrow")).rename(audio_dir / "test/00000.arrow")
+    (audio_dir / split).mkdir()
+    next((audio_dir / "saved").glob("*.arrow")).rename(audio_dir / split / "00000.arrow")
     return audio_dir
 
 
@@ -75,9 +85,9 @@ def params(made, output_dir, **changed) -> Evaluation:
         "output_dir": output_dir,
         "audio_dir": made / "audio",
         "models": {"base_model": made / "model"},
-        "exports_dir": made / "exports",
+        "exports": {"convert_to_faster": made / "exports"},
         "test_sets": ["general", "domain"],
-        "faster_whisper_test_sets": ["general"],
+        "engine_test_sets": ["general"],
         "long_test_sets": ["long"],
         "batch": 2,
         "beam_size": 2,
@@ -104,15 +114,55 @@ def done(made, tmp_path_factory):
     return folder, str(error.value)
 
 
+@pytest.fixture(scope="module")
+def whole(made, tmp_path_factory):
+    """metrics.json and folder of the stage with all that it can judge; every gate is passed."""
+    folder = tmp_path_factory.mktemp("whole") / "outputs"
+    every = {"convert_to_faster": made / "exports", "convert_to_ggml": made / "ggml", "convert_to_onnx": made / "onnx"}
+    gates = [
+        {
+            "figure": "convert_to_ggml/* general wer",
+            "distance_to": "base_model general wer",
+            "at_most": 0.0,
+            "certain": True,
+        },
+        {
+            "figure": "convert_to_onnx/* general wer",
+            "distance_to": "base_model general wer",
+            "at_most": 0.0,
+            "certain": True,
+        },
+        {"figure": "base_model general valid_timestamps", "at_least": 1.0},
+        {"figure": "training_data general recordings_in_training", "at_most": 0},
+    ]
+    evaluation.main(
+        params(
+            made,
+            folder,
+            exports=every,
+            test_sets=["general", "domain", "silence"],
+            engine_test_sets=["general", "silence"],
+            language_test_sets=["general"],
+            timestamps_test_sets=["general", "domain"],
+            piece_seconds=5,
+            silence_seconds=[1, 2],
+            training_dirs=[made / "audio"],
+            gates=gates,
+        )
+    )
+    return json.loads((folder / "metrics.json").read_text()), folder
+
+
 def test_metrics_have_every_model_on_every_test_set(done):
     metrics = json.loads((done[0] / "metrics.json").read_text())
     engines = ["convert_to_faster", "faster_whisper", "faster_whisper_without_timestamps"]
     short = ["base_model", *(f"{name}/float32" for name in engines)]
     assert list(metrics) == [*short, "faster_whisper_batched/float32"]
-    figures = {*evaluation.FIGURES, "profile"}
+    figures = {*FIGURES, "profile"}
     for model in short:
-        assert list(metrics[model]) == (["general"] if model.startswith("faster_whisper") else ["general", "domain"])
-        assert all(set(found) == figures for found in metrics[model].values())
+        long = ["long"] if model == "base_model" else []
+        assert list(metrics[model]) == (["general"] if model.startswith("faster") else ["general", "domain", *long])
+        assert all(set(found) - {"lost_sentences"} == figures for found in metrics[model].values())
     assert list(metrics["faster_whisper_batched/float32"]) == ["long"]
     assert set(metrics["faster_whisper_batched/float32"]["long"]) == {*figures, "lost_sentences"}
 
@@ -139,7 +189,7 @@ def test_figures_are_what_the_taught_sentence_makes_them(done):
 def test_predictions_add_up_to_the_metrics(done):
     metrics = json.loads((done[0] / "metrics.json").read_text())
     rows = [json.loads(line) for line in (done[0] / "predictions.jsonl").read_text().splitlines()]
-    assert len(rows) == 2 * 4 + 2 * 3 + 1
+    assert len(rows) == 2 * 4 + 2 * 3 + 2
     for model, test_sets in metrics.items():
         for name, figures in test_sets.items():
             own = [row for row in rows if (row["model"], row["test_set"]) == (model, name)]
@@ -151,10 +201,10 @@ def test_predictions_add_up_to_the_metrics(done):
 
 def test_missed_gates_are_named_with_figure_and_limit_after_the_files_are_written(done):
     folder, message = done
-    made = {"audio", "differences.json", "metrics.json", "predictions.jsonl", "report.html", "speed.json"}
+    made = {"audio", "differences.json", "metrics.json", "predictions.jsonl", "report.html", "speed.json", "wer.csv"}
     assert {path.name for path in folder.iterdir()} == made
     assert message.startswith("2 of 3 gates missed:")
-    assert "base_model domain wer = 1.3333, at most 0.5" in message
+    assert re.search(r"base_model domain wer = 1\.3333 \[\S+, \S+\], at most 0\.5", message)
     assert "faster_whisper_batched/float32 long lost_sentences = " in message
     assert "base_model general wer" not in message
 
@@ -167,7 +217,7 @@ def test_run_by_dvc_a_missed_gate_is_exit_1_and_a_rerun_gives_the_same_bytes(mad
     assert run.returncode == 1
     assert "error: 2 of 3 gates missed" in run.stderr
     assert "Traceback" not in run.stderr
-    assert "ok      base_model general wer = 0.0833, at most 0.5" in run.stdout
+    assert "ok      base_model general wer = 0.0833 [" in run.stdout
     assert "MISSED  base_model domain wer" in run.stdout
     for name in ("metrics.json", "predictions.jsonl", "differences.json", "report.html"):
         assert (tmp_path / "outputs/evaluation" / name).read_bytes() == (done[0] / name).read_bytes()
@@ -179,7 +229,7 @@ def test_all_gates_passed_is_no_error_and_long_test_sets_may_be_absent(made, tmp
             made,
             tmp_path / "out",
             test_sets=["domain"],
-            faster_whisper_test_sets=["domain"],
+            engine_test_sets=["domain"],
             long_test_sets=[],
             gates=[
                 {"figure": "convert_to_faster/* domain wer", "distance_to": "base_model domain wer", "at_most": 0.0},
@@ -187,7 +237,8 @@ def test_all_gates_passed_is_no_error_and_long_test_sets_may_be_absent(made, tmp
         )
     )
     printed = capsys.readouterr().out
-    assert "ok      |convert_to_faster/float32 domain wer - base_model domain wer| = 0.0000, at most 0" in printed
+    gate = "|convert_to_faster/float32 domain wer - base_model domain wer|"
+    assert f"ok      {gate} = 0.0000 [0.0000, 0.0000], at most 0" in printed
     assert "batched" not in printed
 
 
@@ -202,7 +253,15 @@ def test_all_gates_passed_is_no_error_and_long_test_sets_may_be_absent(made, tmp
         ({"profiles": {"mine": ["lower"]}}, "profile mine: no step is called lower"),
         ({"test_sets": ["long"], "gates": []}, "long/0: over 30 s; judge long among evaluation.long_test_sets"),
         ({"models": {"tuned": Path("nowhere")}}, "nowhere: no such folder; .*evaluation.models.tuned"),
-        ({"exports_dir": Path("nowhere")}, "nowhere: no such folder; run the stage convert_to_faster"),
+        (
+            {"exports": {"convert_to_onnx": Path("nowhere")}, "gates": []},
+            "nowhere: no such folder; run the stage convert_to_onnx",
+        ),
+        ({"training_dirs": [Path("nowhere")]}, "nowhere/train: no utterances"),
+        (
+            {"gates": [{"figure": "base_model general words", "at_most": 1, "certain": True}]},
+            "certain needs a 95 % interval",
+        ),
         ({"audio_dir": Path("nowhere")}, "nowhere: no such folder; run the stage prepare_audio"),
         (
             {"gates": [{"figure": "base general wer", "at_most": 1}]},
@@ -223,7 +282,7 @@ def test_what_is_missing_is_named_before_the_work(made, tmp_path, changed, messa
 def test_an_empty_exports_folder_and_a_set_in_two_languages_are_named(made, tmp_path):
     (tmp_path / "exports").mkdir()
     with pytest.raises(UserError, match="no export in it"):
-        evaluation.main(params(made, tmp_path / "out", exports_dir=tmp_path / "exports"))
+        evaluation.main(params(made, tmp_path / "out", exports={"convert_to_faster": tmp_path / "exports"}))
     noise = encode_flac(np.zeros(8000, np.float32))
     rows = [
         Utterance(f"general/{code}", noise, "", code, "x", "general", "", "test", 0.5).row() for code in ("de", "ru")
@@ -244,8 +303,9 @@ def test_intervals_hold_the_rate_and_the_profile_is_told(done):
 
 def test_models_are_compared_on_the_same_utterances(done):
     pairs = json.loads((done[0] / "differences.json").read_text())
-    assert len(pairs) == 4 * 3 / 2 + 1  # of `general` and `domain`; `long` has one model
-    assert all(pair["difference"] == 0 and pair["p"] == 1.0 for pair in pairs)  # they say the same
+    assert len(pairs) == 4 * 3 / 2 + 1 + 1  # of `general`, `domain` and `long`
+    same = [pair for pair in pairs if pair["test_set"] != "long"]
+    assert all(pair["difference"] == 0 and pair["p"] == 1.0 for pair in same)  # they say the same
 
 
 def test_the_page_has_every_utterance(done):
@@ -253,22 +313,52 @@ def test_the_page_has_every_utterance(done):
     assert all(text in page for text in ("general/0", "domain/0", "long/0", "asr-german-mixed-evals", "base_model"))
 
 
-def test_where_nobody_speaks_what_is_written_is_counted(made, tmp_path, capsys):
-    gates = [{"figure": "base_model silence with_text", "at_most": 0.5}]
-    changed = {"silence_seconds": [1, 2], "long_test_sets": [], "test_sets": ["general"], "gates": gates}
-    with pytest.raises(UserError, match=r"base_model silence with_text = 1\.0000, at most 0\.5"):
-        evaluation.main(params(made, tmp_path / "out", **changed))
-    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
-    silence = metrics["base_model"]["silence"]
-    assert (silence["clips"], silence["with_text"], silence["phantom"]) == (
-        14,
-        1.0,
-        0.0,
-    )  # it says its sentence to everything
+def test_every_export_is_judged_in_its_own_engine(whole):
+    metrics, _ = whole
+    greedy = ["convert_to_faster/float32", "convert_to_ggml/f16", "convert_to_onnx/float32"]
+    for model in (*greedy, "whisper_cpp/f16"):
+        assert metrics[model]["general"]["wer"] == 1 / 12
+        assert metrics[model]["silence"]["clips"] == 14
+    assert not any(model.endswith("/f32") for model in metrics)  # whisper.cpp cannot compute with it
+    assert [model for model in metrics if "domain" in metrics[model]] == ["base_model", *greedy, "training_data"]
+
+
+def test_where_nobody_speaks_what_is_written_is_counted(whole):
+    silence = whole[0]["base_model"]["silence"]
+    assert (silence["clips"], silence["with_text"], silence["phantom"]) == (14, 1.0, 0.0)  # it says its sentence
     assert 0 <= silence["no_speech_probability"] < 0.1
-    assert metrics["faster_whisper/float32"]["silence"]["clips"] == 14
-    assert "silence" not in metrics["convert_to_faster/float32"]
-    assert "base_model: text in 100% of 14 clips, a known phantom in 0%, P(no speech) 0.0" in capsys.readouterr().out
+    assert {"clips", "with_text", "phantom"} == set(whole[0]["faster_whisper/float32"]["silence"])
+    assert "with text" in (whole[1] / "report.html").read_text()
+
+
+def test_what_a_model_forgets_is_asked_of_models_in_transformers(whole):
+    metrics, _ = whole
+    assert 0 <= metrics["base_model"]["general"]["language_accuracy"] <= 1
+    assert "language_accuracy" not in metrics["base_model"]["domain"]
+    assert [metrics["base_model"][name]["valid_timestamps"] for name in ("general", "domain")] == [1.0, 1.0]
+    assert "valid_timestamps" not in metrics["convert_to_faster/float32"]["general"]
+
+
+def test_long_recordings_are_cut_into_pieces_for_models_in_transformers(whole):
+    """Each piece of up to 5 s gives back the sentence, of which 6 are said in 18."""
+    long = whole[0]["base_model"]["long"]
+    assert long["words"] == 6 * 14 and long["deletions"] < long["words"] / 2
+    assert long["lost_sentences"] <= 12
+
+
+def test_what_the_training_has_seen_of_a_test_set_is_counted(whole):
+    seen = whole[0]["training_data"]
+    assert seen["general"] == {"speakers_in_training": 0, "recordings_in_training": 0, "sentences_in_training": 1}
+    assert seen["domain"] == {"speakers_in_training": 0, "recordings_in_training": 1, "sentences_in_training": 0}
+
+
+def test_the_history_that_git_keeps_has_a_line_for_each_figure(whole):
+    metrics, folder = whole
+    header, *lines = (folder / "wer.csv").read_text().splitlines()
+    assert header == "model,test_set,wer,wer_low,wer_high,cer,cer_low,cer_high"
+    found = {tuple(line.split(",")[:2]): float(line.split(",")[2]) for line in lines}
+    wanted = {(m, s): of["wer"] for m, sets in metrics.items() for s, of in sets.items() if "wer" in of}
+    assert found == {key: pytest.approx(wer, abs=1e-6) for key, wer in wanted.items()}
 
 
 def test_any_two_files_are_scored(tmp_path):

@@ -53,7 +53,8 @@ class Gate:
 
     text: str
     value: float
-    limit: float
+    interval: tuple[float, float] | None  # of 95 %
+    limit: str  # "at most 0.1"
     passed: bool
 
 
@@ -103,4 +104,5 @@ class Judgement:
         default_factory=dict
     )  # {kind: {value: {model: …}}}
     curves: Sequence[Curve] = ()
+    silence: Mapping[str, Figures] = field(default_factory=dict)  # {model: …}, of clips in which nobody speaks
     notes: Sequence[str] = ()  # sentences below the title: the normaliser and its hash, what was resampled

@@ -6,7 +6,7 @@ what takes two, there.
 
 from asr.params.corpora import CORPORA
 from asr.params.data import BaseModel, ExtractFeatures, PrepareAudio, PseudoLabel, SampleSpeech
-from asr.params.exports import ConvertToFaster, ConvertToGgml, ConvertToOnnx, Evaluation, Gate, MergeLora
+from asr.params.exports import ConvertToFaster, ConvertToGgml, ConvertToOnnx, Evaluation, Exports, Gate, MergeLora
 from asr.params.section import Group, Section
 from asr.params.training import FinetuneWhisper, TrainGermanModel, TrainingSection
 
@@ -17,6 +17,7 @@ __all__ = [
     "ConvertToGgml",
     "ConvertToOnnx",
     "Evaluation",
+    "Exports",
     "ExtractFeatures",
     "FinetuneWhisper",
     "Gate",

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from asr.judged import SILENCE
 from asr.params.section import Group, Section, Share
 
 Quantization = Literal[
@@ -87,7 +88,7 @@ FigureOrNone = Annotated[str, Field(pattern=r"^(\S+ \S+ \S+)?$")]
 
 
 class Gate(Group):
-    """A figure that must not exceed a limit: figure, or figure - minus, or figure / ratio_to, or |figure - distance_to|.
+    """A limit of a figure: figure, or figure - minus, or figure / ratio_to, or |figure - distance_to|.
 
     A figure is "model test_set name", as in "merge_lora general wer"; a model may end in /*, each is then judged.
     """
@@ -96,13 +97,27 @@ class Gate(Group):
     minus: FigureOrNone = Field(default="", description="a figure to subtract")
     ratio_to: FigureOrNone = Field(default="", description="a figure to divide by")
     distance_to: FigureOrNone = Field(default="", description="a figure to be near to")
-    at_most: float = Field(description="the limit")
+    at_most: float | None = Field(default=None, description="the limit, where more is worse")
+    at_least: float | None = Field(default=None, description="the limit, where less is worse")
+    certain: bool = Field(
+        default=False, description="whether the whole 95 % interval has to keep the limit, and not the figure alone"
+    )
 
     @pydantic.model_validator(mode="after")
     def _check(self):
         if sum(map(bool, (self.minus, self.ratio_to, self.distance_to))) > 1:
             raise ValueError("a gate has at most one of minus, ratio_to and distance_to")
+        if (self.at_most is None) == (self.at_least is None):
+            raise ValueError("a gate has one of at_most and at_least")
         return self
+
+
+class Exports(Group):
+    """Folders of exports, by the stage that makes them; a recipe leaves out those that it does not ship."""
+
+    convert_to_faster: Path | None = Field(default=None, description="decoded by faster-whisper, in each of its ways")
+    convert_to_ggml: Path | None = Field(default=None, description="decoded by whisper.cpp; not its f32")
+    convert_to_onnx: Path | None = Field(default=None, description="decoded by onnxruntime")
 
 
 class Evaluation(Section):
@@ -113,18 +128,35 @@ class Evaluation(Section):
     models: dict[Annotated[str, Field(pattern=r"^[\w.-]+$")], Path] = Field(
         description="plain Whispers, by name, decoded by transformers"
     )
-    exports_dir: Path = Field(description="convert_to_faster's folder; each quantisation is decoded by faster-whisper")
-    test_sets: list[str] = Field(description="sources to judge each model and conversion on", min_length=1)
-    faster_whisper_test_sets: list[str] = Field(
-        description="sources to judge faster-whisper's own ways to decode on, which take longest", min_length=1
+    exports: Exports = Field(description="what ships, held against the models on the same test sets")
+    test_sets: list[str] = Field(
+        description="sources to judge each model and conversion on; `silence` is the one that silence_seconds makes up",
+        min_length=1,
+    )
+    engine_test_sets: list[str] = Field(
+        description="sources to judge the engines' own ways to decode on (faster-whisper, whisper.cpp), which take longest"
     )
     long_test_sets: list[str] = Field(
-        description="sources of long recordings, decoded by faster-whisper's BatchedInferencePipeline alone"
+        description="sources of long recordings, decoded in pieces by transformers and by faster-whisper's "
+        "BatchedInferencePipeline"
+    )
+    language_test_sets: list[str] = Field(
+        default_factory=list, description="of test_sets, those whose language models in transformers also identify"
+    )
+    timestamps_test_sets: list[str] = Field(
+        default_factory=list, description="of test_sets, those that models in transformers also decode with timestamps"
+    )
+    piece_seconds: PositiveFloat = Field(
+        default=30, le=30, description="of a long recording, what models in transformers hear at once"
     )
     silence_seconds: list[Annotated[float, Field(gt=0, le=30)]] = Field(
         default_factory=list,
         description="lengths of clips of silence, noise, hum, clicks and tones, one of each kind and length, in which models are "
-        "to write nothing; figures of the test set `silence`",
+        "to write nothing: the test set `silence`",
+    )
+    training_dirs: list[Path] = Field(
+        default_factory=list,
+        description="prepare_audio's folders that the models were trained on; what test sets share with them is counted",
     )
     batch: PositiveInt = Field(description="utterances that transformers decodes at once")
     beam_size: PositiveInt = Field(description="faster-whisper's beam; its own default is 5")
@@ -135,3 +167,12 @@ class Evaluation(Section):
         default_factory=dict, description="profiles of your own, each a list of steps, which come first"
     )
     gates: list[Gate] = Field(description="limits; a missed one fails the stage")
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        if (SILENCE in (*self.test_sets, *self.engine_test_sets)) != bool(self.silence_seconds):
+            raise ValueError(f"silence_seconds makes the test set {SILENCE}: give both, or neither")
+        for name in ("language_test_sets", "timestamps_test_sets"):
+            if unknown := {*getattr(self, name)} - {*self.test_sets} | {*getattr(self, name)} & {SILENCE}:
+                raise ValueError(f"{name}: {', '.join(sorted(unknown))} is none of test_sets in which somebody speaks")
+        return self
