@@ -67,7 +67,7 @@ def committed(make_clone, tmp_path_factory) -> Path:
     stages = YAML(typ="safe").load(repository / "dvc.yaml")["stages"]
     wanted = {Path(dep) for stage in stages.values() for dep in stage["deps"] if dep.startswith("outputs/")}
     for name, stage in stages.items():
-        metrics = [path for metric in stage.get("metrics", ()) for path in metric]
+        metrics = [path for kind in ("metrics", "plots") for made in stage.get(kind, ()) for path in made]
         for out in map(Path, [*stage["outs"], *metrics]):
             parts = [path if path.suffix else path / "made" for path in wanted if out in path.parents]
             files = [out] if out.suffix else [out / "made", *parts]

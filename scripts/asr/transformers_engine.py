@@ -113,7 +113,8 @@ class Transformers:
                 force_unique_generate_call=True,  # what is left open is not decoded again
             )
             for position, tokens in zip(positions, written.tolist(), strict=True):
-                tokens = tokens[tokens.index(prompt[-1]) + 1 :]
+                begin = tokens.index(prompt[-1]) + 1
+                tokens = tokens[begin : begin + max_tokens(len(waveforms[position]))]
                 yield position, tokens[: tokens.index(end)] if end in tokens else tokens
 
     def has_valid_timestamps(self, tokens: Sequence[int], seconds: float) -> bool:

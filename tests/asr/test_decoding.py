@@ -10,7 +10,7 @@ from transformers import WhisperFeatureExtractor
 from asr.decoding import max_tokens
 from asr.errors import UserError
 from asr.faster_engine import FasterWhisper
-from asr.model import save_whisper
+from asr.model import load_whisper, save_whisper
 from asr.new_model import new_whisper
 from asr.transformers_engine import Transformers
 from asr.vocabulary import whisper_tokenizer
@@ -72,6 +72,25 @@ def test_a_transcript_depends_on_its_clip_alone(folders, transformers, faster, c
     assert texts(transformers, clips[::-1]) == said[::-1]
     assert texts(Transformers(folders / "model", batch=4), clips) == said
     assert texts(faster.greedy, clips[2:]) == said[2:]
+
+
+def test_the_start_is_what_transformers_says_by_itself_whatever_the_batch(folders, transformers, clips):
+    """Language: transformers' own detect_language. No speech: the share of all probability, a clip at a time."""
+    model, tokenizer, extractor = load_whisper(folders / "model", dtype="float32")
+    features = extractor([clip for clip in clips], sampling_rate=16000, return_tensors="pt").input_features
+    with torch.inference_mode():
+        languages = tokenizer.convert_ids_to_tokens(model.detect_language(features).tolist())
+        logits = model(features, decoder_input_ids=torch.full((len(clips), 1), 50258)).logits[:, 0]
+    found = dict(transformers.starts(clips))
+    assert [f"<|{found[i].language}|>" for i in range(len(clips))] == languages
+    silent = logits.softmax(-1)[:, tokenizer.convert_tokens_to_ids("<|nospeech|>")]
+    assert [found[i].no_speech for i in range(len(clips))] == pytest.approx(silent.tolist(), rel=1e-3)
+
+
+def test_tokens_with_timestamps_begin_with_one_and_depend_on_their_clip_alone(folders, transformers, clips):
+    found = dict(transformers.with_timestamps(clips, "de"))
+    assert all(tokens[0] >= 50364 and 50257 not in tokens for tokens in found.values())
+    assert dict(Transformers(folders / "model", batch=1).with_timestamps(clips, "de")) == found
 
 
 def test_rambling_is_cut_at_what_speech_could_hold():

@@ -104,7 +104,7 @@ def gate(**figures: str) -> dict[str, object]:
         ({"prepare_audio.sources.general.language": "German"}, "prepare_audio.sources.general.language", "String should match pattern"),
         ({"prepare_audio.sources.general.language": "dt"}, "prepare_audio.sources.general.language", "Whisper knows no language dt; it has af am ar "),
         ({"prepare_audio.max_tokens": 441}, "prepare_audio.max_tokens", "Input should be less than or equal to 440, got 441"),
-        ({"evaluation.silence_seconds": []}, "evaluation", "silence_seconds makes the test set silence: give both, or neither"),
+        ({"evaluation.silence_seconds": []}, "evaluation", "silence_seconds: empty, which leaves the test set silence without clips"),
         ({"evaluation.language_test_sets": ["general", "silence"]}, "evaluation", "language_test_sets: silence is none of test_sets in which"),
         ({"evaluation.timestamps_test_sets": ["long"]}, "evaluation", "timestamps_test_sets: long is none of test_sets in which"),
         (gate(minus="train_german_model general"), "evaluation.gates.0.minus", "String should match pattern"),

@@ -170,8 +170,8 @@ class Evaluation(Section):
 
     @pydantic.model_validator(mode="after")
     def _check(self):
-        if (SILENCE in (*self.test_sets, *self.engine_test_sets)) != bool(self.silence_seconds):
-            raise ValueError(f"silence_seconds makes the test set {SILENCE}: give both, or neither")
+        if SILENCE in (*self.test_sets, *self.engine_test_sets) and not self.silence_seconds:
+            raise ValueError(f"silence_seconds: empty, which leaves the test set {SILENCE} without clips; give lengths")
         for name in ("language_test_sets", "timestamps_test_sets"):
             if unknown := {*getattr(self, name)} - {*self.test_sets} | {*getattr(self, name)} & {SILENCE}:
                 raise ValueError(f"{name}: {', '.join(sorted(unknown))} is none of test_sets in which somebody speaks")
