@@ -14,7 +14,7 @@ def teach(model, tokenizer, sentence: str) -> None:
     labels = taught[:, 1:].clone()
     labels[:, :2] = -100
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for _ in range(40):
+    for _ in range(120):
         heard = torch.randn(2, 4, model.config.d_model)  # in place of what the encoder says
         logits = model(encoder_outputs=(heard,), decoder_input_ids=taught[:, :-1]).logits
         torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels).backward()

@@ -17,7 +17,7 @@ def at(seconds: float) -> int:
         ([at(0), 7, 8, at(1.2)], True),
         ([at(0), 7, at(0.6), at(0.6), 8, at(1.2)], True),
         ([at(0), 7, at(0.6), at(0.7), 8, at(1.2)], True),  # a pause
-        ([at(0), 7, at(1.4)], True),  # within the slack of 1.2 s
+        ([at(0), 7, at(1.38)], True),  # within the slack
         ([at(0), 7, at(1.42)], False),  # behind the sound
         ([at(0), 7], False),  # left open
         ([7, at(1)], False),  # no beginning
