@@ -14,6 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asr.english import ENGLISH, knows_english_alone
 from asr.errors import UserError
 from asr.whisper_shape import SAMPLE_RATE
 
@@ -67,10 +68,11 @@ def listen(
     """Let every model hear its test sets; in `silent` ones models in transformers are also asked whether anybody speaks.
 
     Raises:
-        UserError: it was interrupted, or a folder cannot be opened.
+        UserError: it was interrupted, or a folder cannot be opened, or a model that knows English alone is to hear something else.
     """
     from asr.progress import progress
 
+    require_languages(plan, languages)
     heard = Heard({(judged.model, name): [""] * len(waveforms[name]) for judged in plan for name in judged.test_sets})
     heard.lengths = {name: sum(map(len, clips)) / SAMPLE_RATE for name, clips in waveforms.items()}
     count = sum(map(len, heard.texts.values()))
@@ -81,6 +83,19 @@ def listen(
     except KeyboardInterrupt:
         raise UserError("interrupted: nothing is written; run the stage again") from None
     return heard
+
+
+def require_languages(plan: Sequence[Judged], languages: Mapping[str, str]) -> None:
+    """Raises `UserError` if a model that knows English alone is to hear a test set in another language."""
+    english_alone = {judged.folder for judged in plan if knows_english_alone(judged.folder)}
+    for judged in plan:
+        others = [name for name in judged.test_sets if languages[name] != ENGLISH]
+        if judged.folder in english_alone and others:
+            sets = ", ".join(f"{name} ({languages[name]})" for name in others)
+            raise UserError(
+                f"{judged.model}: {judged.folder} knows English alone, and is to hear {sets}; judge it on test sets in English, "
+                "or leave it out"
+            )
 
 
 def _written(

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from asr.decoding import MOST_TOKENS, clip_batches, encoder_windows, max_tokens, text_tokens
+from asr.english import complete_english, knows_english_alone, prompt_names
 from asr.errors import UserError
 from asr.features import mel_filters
 from asr.labels import spoken
@@ -36,18 +37,18 @@ class Transformers:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._dtype = torch.float32 if full_precision or self._device == "cpu" else torch.float16
         self._model, self._tokenizer, _ = load_whisper(folder, dtype=self._dtype)
+        complete_english(self._model, self._tokenizer)
+        self._english_alone = knows_english_alone(folder)
         self._model.to(self._device).eval()
         self._filters = mel_filters(folder)
 
     def prompt(self, language: str) -> list[int]:
         """The ids before a transcript without timestamps. Raises `UserError` for a language that the model does not know."""
-        known = getattr(self._model.generation_config, "lang_to_id", None)
-        if known is None:
-            raise UserError(f"{self._folder}: the model knows English alone, and no languages; it is not judged here")
-        if f"<|{language}|>" not in known:
+        names = prompt_names(language, self._english_alone, self._folder)
+        known = getattr(self._model.generation_config, "lang_to_id", None) or {}
+        if not self._english_alone and f"<|{language}|>" not in known:
             raise UserError(f"{self._folder}: the model does not know the language {language!r}")
-        names = ("startoftranscript", language, "transcribe", "notimestamps")
-        return self._tokenizer.convert_tokens_to_ids([f"<|{name}|>" for name in names])
+        return self._tokenizer.convert_tokens_to_ids(names)
 
     def tokens(self, text: str, language: str) -> list[int]:
         """A transcript's ids as the decoder is taught them, and no more than it may write."""
@@ -56,14 +57,14 @@ class Transformers:
     @torch.inference_mode()
     def __call__(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, str]]:
         self.prompt(language)
+        spoken_in = {} if self._english_alone else {"language": language, "task": "transcribe"}
         end = self._tokenizer.eos_token_id
         for positions in clip_batches(waveforms, self._batch):
             clips = [waveforms[i] for i in positions]
             features = torch.from_numpy(encoder_windows(clips, self._filters, self._device))
             written = self._model.generate(
                 features.to(self._device, self._dtype),
-                language=language,
-                task="transcribe",
+                **spoken_in,
                 return_timestamps=False,
                 num_beams=1,
                 do_sample=False,
@@ -77,7 +78,8 @@ class Transformers:
     @torch.inference_mode()
     def no_speech_probabilities(self, waveforms: Sequence[np.ndarray]) -> list[float]:
         """How probable `<|nospeech|>` is after `<|startoftranscript|>`, where runtimes read it, for each clip."""
-        start, none = self._tokenizer.convert_tokens_to_ids(["<|startoftranscript|>", "<|nospeech|>"])
+        start, after = self._tokenizer.convert_tokens_to_ids(["<|startoftranscript|>", "<|notimestamps|>"])
+        none = after - 1  # older tokenizers call it <|nocaptions|>
         said = torch.tensor([[start]], device=self._device)
         logits = (self._model(self._features(clip), decoder_input_ids=said).logits[0, 0] for clip in waveforms)
         return [float(one.float().softmax(-1)[none]) for one in logits]
