@@ -1,4 +1,4 @@
-"""A small Whisper that knows English alone, in the form of openai/whisper-tiny.en: the older vocabulary, no languages."""
+"""A small Whisper that knows English alone, in the form of openai/whisper-tiny.en: another vocabulary, no languages."""
 
 from functools import cache
 from importlib.resources import files

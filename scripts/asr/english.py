@@ -1,10 +1,10 @@
-"""Whispers that know English alone (openai/whisper-*.en, distil-*.en): what tells them apart, and how they are prompted.
+"""Whispers that know English alone (openai/whisper-*.en, distil-*.en): what tells them apart, how they are prompted.
 
     english_alone = knows_english_alone(Path("outputs/base_model"))
     names = prompt_names("en", english_alone, folder)      # ["<|startoftranscript|>", "<|notimestamps|>"]
 
-They have 51,864 tokens: the ids of control tokens are one less than in the multilingual vocabulary. It names languages and
-tasks too, which such a model has never seen.
+They have 51,864 tokens: the ids of control tokens are one less than in the multilingual vocabulary. Languages and tasks
+have ids too, which such a model has never seen.
 """
 
 import json
@@ -23,14 +23,15 @@ OF_LANGUAGES = ("language", "task", "lang_to_id", "task_to_id", "forced_decoder_
 
 
 def knows_english_alone(folder: Path) -> bool:
-    """Whether a model in the form of transformers, ONNX or CTranslate2 does, by the number of tokens that its files name.
+    """Whether a model in the form of transformers, ONNX or CTranslate2 does, by the number of tokens in its files.
 
     False where they name none; whoever opens the folder says what it lacks.
     """
     config = _read(folder / "config.json")
     size = config.get("vocab_size") if isinstance(config, dict) else None
     if size is None:  # CTranslate2's config.json has none
-        size = len(_read(folder / "vocabulary.json") or ())
+        vocabulary = _read(folder / "vocabulary.json")
+        size = len(vocabulary) if isinstance(vocabulary, list) else None
     return size == ENGLISH_VOCABULARY_SIZE
 
 
@@ -57,8 +58,8 @@ def prompt_names(language: str, english_alone: bool, model: Path) -> list[str]:
 def complete_english(model: "WhisperForConditionalGeneration", tokenizer: "WhisperTokenizer") -> None:
     """Fill in what an English model's generation configuration lacks, as `load_whisper` does for the others.
 
-    `generate` then begins with the start alone, even if the configuration names a language or a task, as those of 2022 and
-    some that were trained on do. Others than English models are left as they are.
+    `generate` then begins with the start alone, even if the configuration names a language or a task, as those of 2022
+    and of some that were trained on do. Multilingual models are left as they are.
     """
     if model.config.vocab_size != ENGLISH_VOCABULARY_SIZE:
         return

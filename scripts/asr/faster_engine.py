@@ -82,7 +82,7 @@ class FasterWhisper:
                 yield position, tokenizer.decode(tokens).strip()
 
     def prompt(self, language: str) -> list[int]:
-        """The ids before a transcript without timestamps. Raises `UserError` for a language that the model does not know."""
+        """The ids before a transcript without timestamps. Raises `UserError` for a language it does not know."""
         names = prompt_names(language, not self._model.model.is_multilingual, self._folder)
         return [self._token(name) for name in names]
 

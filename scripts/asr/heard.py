@@ -2,7 +2,7 @@
 
     heard = read_heard(Path("outputs/prepare_audio"), utterances=32)
 
-In: prepare_audio's folder. Out: utterances of its dev split, always the same ones, in one language: that which is asked for,
+In: prepare_audio's folder. Out: utterances of its dev split, always the same ones, in one language: the one asked for,
 else the one that most of them are in.
 """
 

@@ -68,7 +68,7 @@ def listen(
     """Let every model hear its test sets; in `silent` ones models in transformers are also asked whether anybody speaks.
 
     Raises:
-        UserError: it was interrupted, or a folder cannot be opened, or a model that knows English alone is to hear something else.
+        UserError: it was interrupted, a folder cannot be opened, or an English model is to hear another language.
     """
     from asr.progress import progress
 
@@ -93,8 +93,8 @@ def require_languages(plan: Sequence[Judged], languages: Mapping[str, str]) -> N
         if judged.folder in english_alone and others:
             sets = ", ".join(f"{name} ({languages[name]})" for name in others)
             raise UserError(
-                f"{judged.model}: {judged.folder} knows English alone, and is to hear {sets}; judge it on test sets in English, "
-                "or leave it out"
+                f"{judged.model}: {judged.folder} knows English alone, and is to hear {sets}; judge it on test sets "
+                "in English, or leave it out"
             )
 
 

@@ -80,7 +80,7 @@ class Onnx:
         return found
 
     def prompt(self, language: str) -> list[int]:
-        """The ids before a transcript without timestamps. Raises `UserError` for a language that the model does not know."""
+        """The ids before a transcript without timestamps. Raises `UserError` for a language it does not know."""
         return [self.token(name) for name in prompt_names(language, self.english_alone, self._folder)]
 
     def greedy(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, str]]:

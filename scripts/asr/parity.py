@@ -167,8 +167,8 @@ def proof_of(model_dir: Path, values: Mapping | None) -> Callable[[Callable[[], 
     heard = read_heard(values["audio_dir"], values["utterances"], language)
     if not heard.waveforms:  # an English model is of use to who has no English recordings
         reason = (
-            f"NOT COMPARED with its model, which knows English alone: {values['audio_dir']}/dev has no transcribed recording "
-            "in English; prepare some and convert the model again to have it proved"
+            f"NOT COMPARED with its model, which knows English alone: {values['audio_dir']}/dev has no transcribed "
+            "recording in English; prepare some and convert the model again to have it proved"
         )
         return lambda open_engine, export: reason
     limits = {name: value for name, value in values.items() if name not in ("audio_dir", "utterances")}

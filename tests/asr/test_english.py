@@ -1,4 +1,4 @@
-"""A Whisper that knows English alone is judged, proved and transcribed with as any other; openai-whisper is the oracle."""
+"""A Whisper that knows English alone is judged, proved and used as any other; openai-whisper is the oracle."""
 
 import json
 import shutil
@@ -78,7 +78,7 @@ def to_faster(model_dir: Path, output_dir: Path, audio_dir: Path) -> None:
 
 @pytest.fixture(scope="module")
 def made(clips, audio, tmp_path_factory):
-    """A model that knows the sentences by their sound, in each form, proved on recordings of which most are in German."""
+    """A model that knows the sentences by their sound, in each form; most recordings of the proof are in German."""
     folder = tmp_path_factory.mktemp("english")
     model = english_whisper()
     teach_english(model, clips)
