@@ -34,6 +34,7 @@ def main(params: ConvertToOnnx) -> None:
     import torch
 
     from asr.domain_tokens import new_tokens_of
+    from asr.english import complete_english
     from asr.lineage import sha256, write_lineage
     from asr.model import load_whisper, require_one_vocabulary, save_without_weights
     from asr.onnx_engine import Onnx
@@ -42,6 +43,7 @@ def main(params: ConvertToOnnx) -> None:
 
     model, tokenizer, feature_extractor = load_whisper(model_dir, torch.float32)
     require_one_vocabulary(model_dir, model, tokenizer)
+    complete_english(model, tokenizer)
     require_silent_new_tokens(model_dir, model, tokenizer)
     if not all(weight.isfinite().all() for weight in model.parameters()):
         raise UserError(f"{model_dir}: weights that are not finite; take an earlier checkpoint, or train it again")

@@ -48,14 +48,12 @@ def require_own_vocabulary(
 def suppressed_tokens(model_dir: Path) -> tuple[list[int], list[int]]:
     """The tokens that a model's `generate` never writes, and those that it does not write first.
 
-    What its generation config does not say is said as `load_whisper` completes it.
+    What its generation config does not say is said as `load_whisper` and `complete_english` complete it.
     """
     config, tokenizer, _ = load_without_weights(model_dir)
     file = model_dir / "generation_config.json"
     given = GenerationConfig.from_pretrained(model_dir) if file.is_file() else GenerationConfig()
-    default = GenerationConfig()
-    if config.vocab_size > ENGLISH_VOCABULARY_SIZE:
-        default = generation_config(tokenizer, config.decoder_layers, config.decoder_attention_heads)
+    default = generation_config(tokenizer, config.decoder_layers, config.decoder_attention_heads)
     found = []
     for name in ("suppress_tokens", "begin_suppress_tokens"):
         value = getattr(given, name, None)

@@ -15,6 +15,7 @@ import faster_whisper
 import numpy as np
 
 from asr.decoding import clip_batches, encoder_windows, longest_first, max_tokens, text_tokens
+from asr.english import prompt_names
 from asr.errors import UserError
 from asr.features import mel_filters
 from asr.whisper_shape import WINDOW_FRAMES
@@ -65,7 +66,7 @@ class FasterWhisper:
         faster-whisper's own `transcribe` pads the log-mel with zeros, where transformers pads the waveform.
         """
         tokenizer = self._model.hf_tokenizer
-        prompt = [self._token(f"<|{name}|>") for name in ("startoftranscript", language, "transcribe", "notimestamps")]
+        prompt = self.prompt(language)
         end = self._token("<|endoftext|>")
         for positions in clip_batches(waveforms, self._batch):
             clips = [waveforms[i] for i in positions]
@@ -79,6 +80,11 @@ class FasterWhisper:
             for position, clip, result in zip(positions, clips, written, strict=True):
                 tokens = text_tokens(result.sequences_ids[0], end, max_tokens(len(clip)))
                 yield position, tokenizer.decode(tokens).strip()
+
+    def prompt(self, language: str) -> list[int]:
+        """The ids before a transcript without timestamps. Raises `UserError` for a language it does not know."""
+        names = prompt_names(language, not self._model.model.is_multilingual, self._folder)
+        return [self._token(name) for name in names]
 
     def encoded(self, waveform: np.ndarray) -> np.ndarray:
         """What the encoder says of a clip, padded to 30 s: float32 `[1500, width]`."""
@@ -117,7 +123,7 @@ class FasterWhisper:
             yield position, self._transcribe(pipeline, waveforms[position], language, **options)
 
     def _transcribe(self, model, waveform: np.ndarray, language: str, **options) -> str:
-        self._token(f"<|{language}|>")
+        self.prompt(language)  # of an unknown language faster-whisper makes English
         segments, _ = model.transcribe(waveform, language=language, beam_size=self._beam_size, **options)
         return " ".join(segment.text.strip() for segment in segments)
 

@@ -24,7 +24,7 @@ from asr.errors import UserError
 from asr.exportable import require_own_vocabulary
 from asr.model import load_without_weights
 from asr.weights import Weights
-from asr.whisper_shape import VOCABULARY_SIZES, WINDOW_FRAMES
+from asr.whisper_shape import ENGLISH_VOCABULARY_SIZE, VOCABULARY_SIZES, WINDOW_FRAMES
 
 MAGIC = 0x67676D6C  # "ggml"
 TYPES = {
@@ -69,7 +69,8 @@ def require_whisper_cpp_shape(model_dir: Path, types: list[str]) -> None:
             that the blocks of a quantised type do not divide.
     """
     config, _, _ = require_own_vocabulary(model_dir, MISREAD)
-    if config.decoder_layers == 2 and config.vocab_size != VOCABULARY_SIZES[128]:
+    # distil-medium.en is one: whisper.cpp decodes it without timestamps on purpose.
+    if config.decoder_layers == 2 and config.vocab_size not in (ENGLISH_VOCABULARY_SIZE, VOCABULARY_SIZES[128]):
         raise UserError(
             f"{model_dir}: the decoder has 2 layers; whisper.cpp takes every such model with {config.vocab_size} tokens "
             f"for a distilled one and decodes it without timestamps; train one with 1, 3 or more layers, or with 128 mels "

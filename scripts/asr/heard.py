@@ -2,7 +2,8 @@
 
     heard = read_heard(Path("outputs/prepare_audio"), utterances=32)
 
-In: prepare_audio's folder. Out: utterances of its dev split, always the same ones, in the language that most of them are in.
+In: prepare_audio's folder. Out: utterances of its dev split, always the same ones, in one language: the one asked for,
+else the one that most of them are in.
 """
 
 from collections import Counter
@@ -28,8 +29,8 @@ class Heard:
     language: str
 
 
-def read_heard(audio_dir: Path, utterances: int) -> Heard:
-    """At most so many of the dev split.
+def read_heard(audio_dir: Path, utterances: int, language: str | None = None) -> Heard:
+    """At most so many of the dev split; none if a language is given that no recording is in.
 
     Raises:
         UserError: it has no transcribed recording of at most 30 s.
@@ -45,7 +46,8 @@ def read_heard(audio_dir: Path, utterances: int) -> Heard:
         raise UserError(
             f"{audio_dir}/dev: no transcribed recording of at most 30 s to compare an export with its model on"
         )
-    language = Counter(language for _, language in rows).most_common(1)[0][0]
+    if language is None:
+        language = Counter(language for _, language in rows).most_common(1)[0][0]
     indices = [i for i, spoken in rows if spoken == language]
     chosen = split.select(sorted(np.random.default_rng(0).permutation(indices)[:utterances].tolist()))
     return Heard([decode(audio) for audio in chosen["audio"]], chosen["text"][:], chosen["speaker"][:], language)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from asr.english import ENGLISH, knows_english_alone
 from asr.errors import UserError
 from asr.judged import TRANSFORMERS, Judged
 from asr.whisper_shape import SAMPLE_RATE
@@ -67,9 +68,11 @@ def listen(
     """Let every model hear its test sets.
 
     Raises:
-        UserError: it was interrupted, or a folder cannot be opened.
+        UserError: it was interrupted, a folder cannot be opened, or an English model is to hear another language.
     """
     from asr.progress import progress
+
+    require_languages(plan, languages)
 
     def empty(attribute: str) -> dict[Key, list]:
         return {(one.model, name): [None] * len(waveforms[name]) for one in plan for name in getattr(one, attribute)}
@@ -84,6 +87,19 @@ def listen(
     except KeyboardInterrupt:
         raise UserError("interrupted: nothing is written; run the stage again") from None
     return heard
+
+
+def require_languages(plan: Sequence[Judged], languages: Mapping[str, str]) -> None:
+    """Raises `UserError` if a model that knows English alone is to hear a test set in another language."""
+    english_alone = {judged.folder for judged in plan if knows_english_alone(judged.folder)}
+    for judged in plan:
+        others = [name for name in judged.test_sets if languages[name] != ENGLISH]
+        if judged.folder in english_alone and others:
+            sets = ", ".join(f"{name} ({languages[name]})" for name in others)
+            raise UserError(
+                f"{judged.model}: {judged.folder} knows English alone, and is to hear {sets}; judge it on test sets "
+                "in English, or leave it out"
+            )
 
 
 def _said(plan, waveforms, languages, ways: Ways, heard: Heard) -> Iterator[tuple[list, int, object]]:

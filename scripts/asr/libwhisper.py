@@ -20,6 +20,7 @@ from pathlib import Path
 import _pywhispercpp
 import numpy as np
 
+from asr.english import require_english
 from asr.errors import UserError
 from asr.whisper_shape import WINDOW_SAMPLES
 
@@ -124,11 +125,12 @@ class Libwhisper:
 
     def language(self, language: str) -> int:
         """Its token's id. Raises `UserError` for a language that the model does not know."""
+        if not self._c.whisper_is_multilingual(self._context):
+            require_english(language, self._file)
         number = self._c.whisper_lang_id(language.encode())
         token = self._c.whisper_token_lang(self._context, number)
         # A model without Cantonese, the last, has the tasks where it would stand.
-        is_known = number >= 0 and token < self._c.whisper_token_translate(self._context)
-        if not is_known or (number and not self._c.whisper_is_multilingual(self._context)):
+        if number < 0 or token >= self._c.whisper_token_translate(self._context):
             raise UserError(f"{self._file}: the model does not know the language {language!r}")
         return token
 

@@ -18,6 +18,7 @@ from onnxruntime import InferenceSession, OrtValue
 from tokenizers import Tokenizer
 
 from asr.decoding import clip_batches, encoder_windows, max_tokens, text_tokens
+from asr.english import knows_english_alone, prompt_names
 from asr.errors import UserError
 from asr.features import mel_filters
 from asr.whisper_shape import MAX_TOKENS
@@ -40,6 +41,7 @@ class Onnx:
         """
         self._folder, self._batch = Path(folder), batch
         self._tokenizer, self._filters, generation = self._read()
+        self.english_alone = knows_english_alone(self._folder)
         self._end: int = self.token("<|endoftext|>")
         self._never = generation.get("suppress_tokens") or []
         self._never_first = generation.get("begin_suppress_tokens") or []
@@ -77,9 +79,13 @@ class Onnx:
             raise UserError(f"{self._folder}/tokenizer.json: the model does not know {name}")
         return found
 
+    def prompt(self, language: str) -> list[int]:
+        """The ids before a transcript without timestamps. Raises `UserError` for a language it does not know."""
+        return [self.token(name) for name in prompt_names(language, self.english_alone, self._folder)]
+
     def greedy(self, waveforms: Sequence[np.ndarray], language: str) -> Iterator[tuple[int, str]]:
         """Positions and transcripts, decoded as `transformers_engine.Transformers` does, from the same features."""
-        prompt = [self.token(f"<|{name}|>") for name in ("startoftranscript", language, "transcribe", "notimestamps")]
+        prompt = self.prompt(language)
         for positions in clip_batches(waveforms, self._batch):
             clips = [waveforms[i] for i in positions]
             most = [max_tokens(len(clip)) for clip in clips]

@@ -19,14 +19,14 @@ from typing import Protocol
 
 import numpy as np
 
+from asr.english import ENGLISH, knows_english_alone
 from asr.errors import UserError
 from asr.heard import Heard, read_heard
 from asr.intervals import Resamples
-from asr.model import load_without_weights
 from asr.normaliser import Normaliser, profile_of
 from asr.scoring import score_utterance
 from asr.transformers_engine import Transformers
-from asr.whisper_shape import ENGLISH_VOCABULARY_SIZE, SAMPLE_RATE
+from asr.whisper_shape import SAMPLE_RATE
 
 BATCH = 16  # recordings that the model decodes at once
 FORCED = 8  # recordings whose encoder output and probabilities are compared; a transcript more says less than these
@@ -163,12 +163,16 @@ def proof_of(model_dir: Path, values: Mapping | None) -> Callable[[Callable[[], 
     """What `Parity.prove` does of a stage's exports; `values` are those of `params.Parity`, or none for no proof."""
     if values is None:
         return lambda open_engine, export: "not compared with its model: params.yaml has no `parity` here"
-    if load_without_weights(model_dir)[0].vocab_size == ENGLISH_VOCABULARY_SIZE:
-        return lambda open_engine, export: (
-            "not compared with its model: it knows English alone, which no test set is judged in"
+    language = ENGLISH if knows_english_alone(model_dir) else None
+    heard = read_heard(values["audio_dir"], values["utterances"], language)
+    if not heard.waveforms:  # an English model is of use to who has no English recordings
+        reason = (
+            f"NOT COMPARED with its model, which knows English alone: {values['audio_dir']}/dev has no transcribed "
+            "recording in English; prepare some and convert the model again to have it proved"
         )
+        return lambda open_engine, export: reason
     limits = {name: value for name, value in values.items() if name not in ("audio_dir", "utterances")}
-    parity = Parity(model_dir, read_heard(values["audio_dir"], values["utterances"]), BATCH)
+    parity = Parity(model_dir, heard, BATCH)
     return lambda open_engine, export: parity.prove(open_engine, export, Limits(**limits))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from asr.decoding import MOST_TOKENS, clip_batches, encoder_windows, max_tokens, text_tokens
+from asr.english import complete_english, knows_english_alone, prompt_names
 from asr.errors import UserError
 from asr.features import mel_filters
 from asr.forgetting import has_valid_timestamps
@@ -46,18 +47,18 @@ class Transformers:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._dtype = torch.float32 if full_precision or self._device == "cpu" else torch.float16
         self._model, self._tokenizer, _ = load_whisper(folder, dtype=self._dtype)
+        complete_english(self._model, self._tokenizer)
+        self._english_alone = knows_english_alone(folder)
         self._model.to(self._device).eval()
         self._filters = mel_filters(folder)
 
     def prompt(self, language: str) -> list[int]:
         """The ids before a transcript without timestamps. Raises `UserError` for a language that the model does not know."""
-        known = getattr(self._model.generation_config, "lang_to_id", None)
-        if known is None:
-            raise UserError(f"{self._folder}: the model knows English alone, and no languages; it is not judged here")
-        if f"<|{language}|>" not in known:
+        names = prompt_names(language, self._english_alone, self._folder)
+        known = getattr(self._model.generation_config, "lang_to_id", None) or {}
+        if not self._english_alone and f"<|{language}|>" not in known:
             raise UserError(f"{self._folder}: the model does not know the language {language!r}")
-        names = ("startoftranscript", language, "transcribe", "notimestamps")
-        return self._tokenizer.convert_tokens_to_ids([f"<|{name}|>" for name in names])
+        return self._tokenizer.convert_tokens_to_ids(names)
 
     def tokens(self, text: str, language: str) -> list[int]:
         """A transcript's ids as the decoder is taught them, and no more than it may write."""
@@ -71,8 +72,7 @@ class Transformers:
             clips = [waveforms[i] for i in positions]
             written = self._model.generate(
                 self._features(*clips),
-                language=language,
-                task="transcribe",
+                **self._spoken_in(language),
                 return_timestamps=False,
                 num_beams=1,
                 do_sample=False,
@@ -86,8 +86,9 @@ class Transformers:
     @torch.inference_mode()
     def starts(self, waveforms: Sequence[np.ndarray]) -> Iterator[tuple[int, Start]]:
         """What the decoder would say first of each clip, where runtimes read it: after `<|startoftranscript|>`."""
-        start, none = self._tokenizer.convert_tokens_to_ids(["<|startoftranscript|>", "<|nospeech|>"])
-        codes = self._model.generation_config.lang_to_id
+        start, after = self._tokenizer.convert_tokens_to_ids(["<|startoftranscript|>", "<|notimestamps|>"])
+        none = after - 1  # <|nospeech|>, which older tokenizers call <|nocaptions|>
+        codes = {"<|en|>": start} if self._english_alone else self._model.generation_config.lang_to_id
         names, ids = [code.strip("<|>") for code in codes], list(codes.values())
         for positions in clip_batches(waveforms, self._batch):
             said = torch.full((len(positions), 1), start, device=self._device)
@@ -104,8 +105,7 @@ class Transformers:
         for positions in clip_batches(waveforms, self._batch):
             written = self._model.generate(
                 self._features(*(waveforms[i] for i in positions)),
-                language=language,
-                task="transcribe",
+                **self._spoken_in(language),
                 return_timestamps=True,
                 num_beams=1,
                 do_sample=False,
@@ -136,6 +136,10 @@ class Transformers:
         logits = self._model(self._features(waveform), decoder_input_ids=said[:, :-1]).logits[0, len(prompt) - 1 :]
         logs = logits[:, : self._tokenizer.eos_token_id].float().log_softmax(-1)
         return logs.gather(1, said[0, len(prompt) :, None])[:, 0].cpu().numpy()
+
+    def _spoken_in(self, language: str) -> dict[str, str]:
+        """What `generate` is told of it; a model that knows English alone has no token for it."""
+        return {} if self._english_alone else {"language": language, "task": "transcribe"}
 
     def _features(self, *waveforms: np.ndarray) -> torch.Tensor:
         padded = torch.from_numpy(encoder_windows(list(waveforms), self._filters, self._device))

@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from asr.english import ENGLISH, require_english
 from asr.errors import UserError
 from asr.segments import Segment
 from asr.whisper_shape import LANGUAGES, WINDOW_SECONDS
@@ -121,6 +122,8 @@ def ggml_file(path: Path) -> Path:
 
 def require_languages(known: Iterable[str], path: Path, language: str) -> None:
     """Raises `UserError` if a model does not know a language."""
+    if set(known) == {ENGLISH}:
+        require_english(language, path)
     if language not in known:
         what = "no code of a language that Whisper knows" if language not in LANGUAGES else "not known to this model"
         some = sorted(known) if len(list(known)) < 8 else ["de", "en", "ru", "zh"]

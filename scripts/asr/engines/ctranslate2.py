@@ -14,6 +14,7 @@ import numpy as np
 from faster_whisper.tokenizer import Tokenizer
 
 from asr.engines import AGAIN, Decoding, chunk_seconds
+from asr.english import ENGLISH
 from asr.errors import UserError
 from asr.segments import Segment, Word
 from asr.whisper_shape import HOP_SAMPLES, LANGUAGES, SAMPLE_RATE
@@ -50,11 +51,11 @@ class CTranslate2:
             )
         self.seconds = chunk_seconds(folder)
         codes = [code for code in LANGUAGES if self._model.hf_tokenizer.token_to_id(f"<|{code}|>") is not None]
-        self.languages = frozenset(codes) if self._model.model.is_multilingual else frozenset({"en"})
+        self.languages = frozenset(codes) if self._model.model.is_multilingual else frozenset({ENGLISH})
 
     def detect_language(self, waveform: np.ndarray) -> tuple[str, float]:
         if not self._model.model.is_multilingual:
-            return "en", 1.0
+            return ENGLISH, 1.0
         language, probability, _ = self._model.detect_language(waveform)
         return language, float(probability)
 

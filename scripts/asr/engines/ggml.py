@@ -9,6 +9,7 @@ import numpy as np
 from pywhispercpp.model import Model
 
 from asr.engines import AGAIN, Decoding, ggml_file, require_saved_precision
+from asr.english import ENGLISH
 from asr.errors import UserError
 from asr.segments import Segment, Word
 from asr.whisper_cpp import open_in_child
@@ -53,7 +54,7 @@ class Ggml:
             raise UserError(f"{file}: whisper.cpp cannot compute in float32, and ends the process; give the f16 one")
         self._multilingual = tokens > ENGLISH_VOCABULARY_SIZE
         known = LANGUAGES if tokens >= VOCABULARY_SIZES[128] else LANGUAGES[:-1]
-        self.languages = frozenset(known if self._multilingual else ("en",))
+        self.languages = frozenset(known if self._multilingual else (ENGLISH,))
 
     @property
     def _context(self):
@@ -61,7 +62,7 @@ class Ggml:
 
     def detect_language(self, waveform: np.ndarray) -> tuple[str, float]:
         if not self._multilingual:
-            return "en", 1.0
+            return ENGLISH, 1.0
         (language, probability), _ = self._model.auto_detect_language(_padded(waveform))
         return language, float(probability)
 

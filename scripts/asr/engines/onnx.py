@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from asr.decoding import max_tokens
 from asr.engines import Decoding, chunk_seconds, require_saved_precision
 from asr.engines.timestamps import decode_on, timestamp_rules
+from asr.english import ENGLISH
 from asr.errors import UserError
 from asr.onnx_engine import Onnx as Graphs
 from asr.segments import Segment
@@ -34,13 +35,13 @@ class Onnx:
         self._never_first = generation.get("begin_suppress_tokens") or []
         codes = {code: self._tokenizer.token_to_id(f"<|{code}|>") for code in LANGUAGES}
         codes = {code: token for code, token in codes.items() if token is not None}
-        self._codes = codes if generation.get("is_multilingual", True) else {}
-        self.languages = frozenset(self._codes) or frozenset({"en"})
+        self._codes = {} if self._graphs.english_alone else codes
+        self.languages = frozenset(self._codes) or frozenset({ENGLISH})
         self.seconds = chunk_seconds(folder)
 
     def detect_language(self, waveform: np.ndarray) -> tuple[str, float]:
         if not self._codes:
-            return "en", 1.0
+            return ENGLISH, 1.0
         seen = []
         start = self._graphs.token("<|startoftranscript|>")
         self._graphs.tokens(waveform, [start], 1, lambda written, logits: seen.append(logits.astype(np.float64)))

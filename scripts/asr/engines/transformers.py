@@ -11,6 +11,7 @@ from transformers.models.whisper.tokenization_whisper import _combine_tokens_int
 from asr.decoding import max_tokens
 from asr.engines import Decoding, chunk_seconds
 from asr.engines.timestamps import Stretch, decode_on
+from asr.english import ENGLISH, complete_english
 from asr.errors import UserError
 from asr.features import compose, log_mels, mel_filters
 from asr.model import load_whisper
@@ -40,19 +41,20 @@ class Transformers:
             torch.set_num_threads(decoding.threads)
         self._type = TYPES[name]
         self._model, self._tokenizer, _ = load_whisper(folder, dtype=self._type)
+        complete_english(self._model, self._tokenizer)
         self._model.to(self._device).eval()
         self._filters = mel_filters(folder)
         self.seconds = chunk_seconds(folder)
         codes = getattr(self._model.generation_config, "lang_to_id", None) or {}  # none: an English model
         self._multilingual = bool(codes)
-        self.languages = frozenset(code.strip("<|>") for code in codes) or frozenset({"en"})
+        self.languages = frozenset(code.strip("<|>") for code in codes) or frozenset({ENGLISH})
         special = ("<|startoftranscript|>", "<|startofprev|>", "<|endoftext|>", "<|0.00|>")
         self._start, self._previous, self._end, self._first_timestamp = self._tokenizer.convert_tokens_to_ids(special)
 
     @torch.inference_mode()
     def detect_language(self, waveform: np.ndarray) -> tuple[str, float]:
         if not self._multilingual:
-            return "en", 1.0
+            return ENGLISH, 1.0
         start = torch.tensor([[self._model.generation_config.decoder_start_token_id]], device=self._device)
         logits = self._model(input_features=self._features(waveform), decoder_input_ids=start).logits[0, -1].float()
         codes = list(self._model.generation_config.lang_to_id.items())
