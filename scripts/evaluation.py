@@ -62,6 +62,7 @@ def main(params: Evaluation) -> None:
     expand(gates, {one.model: {name: figures_of(one, name) for name in one.test_sets} for one in plan})
 
     from asr.evaluation_page import write_report
+    from asr.export_cards import write_cards
     from asr.judging import JudgedSet
     from asr.report import silence, table, verdicts
     from asr.silence import silence_figures, silent_clips
@@ -99,6 +100,9 @@ def main(params: Evaluation) -> None:
             rows = predictions(plan, judged_sets)
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         write_report(folder, list(metrics), judged_sets, metrics, paired, judgement, flacs, params.models)
+        write_cards(
+            folder / "cards", metrics, params.models, {of.model: of.folder for of in plan if of.decoding == "greedy"}
+        )
         (folder / "audio").mkdir(exist_ok=True)  # where the page has its recordings inside, DVC still wants it
 
     print(table(metrics))
