@@ -13,6 +13,7 @@ from pathlib import Path
 
 from asr.command import run
 from asr.environment import model_dir
+from asr.errors import UserError
 from asr.export_cards import CARD, LINEAGE, same_export
 from asr.paths import output_folder, require_folder
 
@@ -38,17 +39,22 @@ def copy_exports(made: Path, to: Path, cards: Path, prefix: str = "") -> Iterato
         cards: what evaluation has written about them, by name.
 
     Raises:
-        UserError: there is no such folder, or another run copies to the same place.
+        UserError: there is no such folder, it cannot be copied there, or another run copies to the same place.
     """
     remedy = f"run the stage {made.name} first"
     for export in sorted(path for path in require_folder(made, remedy).iterdir() if path.is_dir()):
         copy = to / f"{prefix}{export.name}"
-        with output_folder(copy) as partial:
-            # Contents alone: what DVC has checked out can be links, and read-only.
-            shutil.copytree(export, partial, copy_function=shutil.copyfile, dirs_exist_ok=True)
-            if same_export(card := cards / export.name, export):
-                for name in (CARD, LINEAGE):
-                    shutil.copyfile(card / name, partial / name)
+        try:
+            with output_folder(copy) as partial:
+                # Contents alone: what DVC has checked out can be links, and read-only.
+                shutil.copytree(export, partial, copy_function=shutil.copyfile, dirs_exist_ok=True)
+                if same_export(card := cards / export.name, export):
+                    for name in (CARD, LINEAGE):
+                        shutil.copyfile(card / name, partial / name)
+        except OSError as error:
+            raise UserError(
+                f"{copy}: {export} cannot be copied there: {error}; mend that, or give another MODEL_DIR"
+            ) from error
         yield copy
 
 

@@ -40,7 +40,11 @@ def recipe(tmp_path, monkeypatch):
         "base_model": stage("base_model", ["data/corpus", "scripts/code.py"], "echo base"),
         "merge_lora": stage("merge_lora", ["outputs/base_model"], "echo merged"),
         "convert_to_ggml": stage("convert_to_ggml", ["outputs/merge_lora/x"], f"{sys.executable} -c '{TELL}'"),
-        "evaluation": {"cmd": "mkdir -p outputs/evaluation", "deps": ["outputs/convert_to_ggml"], "outs": ["outputs/evaluation"]},
+        "evaluation": {
+            "cmd": "mkdir -p outputs/evaluation",
+            "deps": ["outputs/convert_to_ggml"],
+            "outs": ["outputs/evaluation"],
+        },
     }
     with (folder / "dvc.yaml").open("w") as file:
         YAML().dump({"stages": stages}, file)
@@ -64,7 +68,9 @@ def test_run_by_dvc_a_stage_knows_all_that_came_before_and_nothing_of_what_follo
 
 def test_by_hand_or_without_a_lock_nothing_is_claimed(recipe, monkeypatch):
     monkeypatch.delenv("DVC_STAGE", raising=False)
-    (recipe / "dvc.lock").write_text("schema: '2.0'\nstages: {base_model: {outs: [{path: outputs/base_model, md5: a}]}}\n")
+    (recipe / "dvc.lock").write_text(
+        "schema: '2.0'\nstages: {base_model: {outs: [{path: outputs/base_model, md5: a}]}}\n"
+    )
     assert stages_before(recipe) is None
     monkeypatch.setenv("DVC_STAGE", "recipes/tiny/dvc.yaml:merge_lora")
     assert stages_before(recipe).data == {"outputs/base_model": "a"}
