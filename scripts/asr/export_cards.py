@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asr.dvc_lock import stages_before
-from asr.gates import Metrics
 from asr.lineage import sha256, write_lineage
-from asr.model_card import base_name, compare, comparison, head, licence, sources, words
+from asr.model_card import Metrics, base_name, compare, comparison, head, licence, sources, words
 
 CARD, LINEAGE = "README.md", "lineage.json"
 PROVED = ("recordings", "seconds", "language", "identical_transcripts", "errors", "figures")  # of parity.json

@@ -12,8 +12,6 @@ from pathlib import PurePath
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from asr.gates import Metrics
-
 # Of the weights that OpenAI has on the Hub, by the beginning of their id; the first that fits.
 LICENCES = {"openai/whisper-large-v3-turbo": "mit", "openai/": "apache-2.0"}
 
@@ -21,6 +19,8 @@ TASK = "automatic-speech-recognition"
 SIDES = ("before", "after", "export")  # of a comparison, in a table's order
 RATES = ("wer", "cer")
 
+# {model: {test set: {"wer", …}}}, as `metrics.json` has them
+Metrics = Mapping[str, Mapping[str, Mapping]]
 # {test set: {side: {"wer", "wer_low", "wer_high", "cer", …, "words", "profile"}}}, rates as fractions
 Comparison = Mapping[str, Mapping[str, Mapping]]
 
