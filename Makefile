@@ -86,15 +86,7 @@ lint-labels: .venv/installed ## check every row that the recipe's trainings will
 train: train_german_model ## train_german_model
 
 # Copy what a stage has made, a folder each, to where the user keeps models.
-copy_models = \
-	$(in_recipe) && models=$$($(asr).environment model_dir) && \
-	if [ -z "$$models" ]; then echo "The models are in $$PWD/outputs/$(1)"; exit 0; fi && \
-	mkdir -p "$$models/$$RECIPE" && \
-	for made in outputs/$(1)/*/; do \
-		copy="$$models/$$RECIPE/$(2)$$(basename "$$made")"; \
-		rm -rf "$$copy.partial" && cp -RL "$$made" "$$copy.partial" && chmod -R u+w "$$copy.partial" && \
-		rm -rf "$$copy" && mv "$$copy.partial" "$$copy" && echo "$$copy" || exit 1; \
-	done
+copy_models = $(in_recipe) && $(asr).model_copies '$(1)' "$$RECIPE" '$(2)'
 
 .PHONY: export-ct2
 export-ct2: convert_to_faster ## convert_to_faster, and a copy in MODEL_DIR/<recipe> if .env names a MODEL_DIR

@@ -2,7 +2,8 @@
 
 In: `outputs/merge_lora/`, or any folder in base_model's form.
 Out: `outputs/convert_to_faster/<quantization>/`: model.bin, config.json, vocabulary.json, tokenizer.json,
-preprocessor_config.json, lineage.json. Each is opened by faster-whisper before the stage ends.
+preprocessor_config.json, lineage.json, README.md (its card), parity.json. Each is opened by faster-whisper before the
+stage ends.
 
     python scripts/convert_to_faster.py
     python scripts/convert_to_faster.py --model_dir ~/my-whisper --output_dir ~/faster --quantizations '["int8_float16"]'
@@ -28,9 +29,10 @@ def main(params: ConvertToFaster) -> None:
         params.model_dir, "scripts/merge_lora.py makes it, or convert_to_faster.model_dir names another"
     )
 
+    from asr.export_cards import finish_export
     from asr.exportable import require_own_vocabulary
     from asr.faster_engine import FasterWhisper
-    from asr.lineage import sha256, write_lineage
+    from asr.lineage import sha256
     from asr.parity import proof_of
 
     require_own_vocabulary(model_dir, MISREAD)
@@ -43,7 +45,8 @@ def main(params: ConvertToFaster) -> None:
             set_chunk(export, params.chunk_seconds)
             open_once(export)
             equal = proof(partial(FasterWhisper, export, BATCH, beam_size=1, threads=workers()), export)
-            write_lineage(export, inputs, params={"quantization": quantization, "chunk_seconds": params.chunk_seconds})
+            made_with = {"quantization": quantization, "chunk_seconds": params.chunk_seconds}
+            finish_export(export, "ctranslate2", inputs, made_with)
             megabytes = (export / "model.bin").stat().st_size / 1e6
             print(
                 f"{params.output_dir / quantization}: {megabytes:.1f} MB, opened by faster-whisper; {equal}", flush=True

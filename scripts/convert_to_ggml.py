@@ -2,7 +2,8 @@
 
 In: `outputs/merge_lora/`, or any folder in base_model's form.
 Out: `outputs/convert_to_ggml/<type>/`: ggml-model.bin; generation_config.json, the tokens that the model never writes, of
-which a ggml file cannot tell; lineage.json. Each is opened by whisper.cpp before the stage ends.
+which a ggml file cannot tell; lineage.json, README.md (its card), parity.json. Each is opened by whisper.cpp before the
+stage ends.
 
     python scripts/convert_to_ggml.py
     python scripts/convert_to_ggml.py --model_dir ~/my-whisper --output_dir ~/ggml --types '["q5_1"]'
@@ -22,9 +23,10 @@ def main(params: ConvertToGgml) -> None:
         params.model_dir, "scripts/merge_lora.py makes it, or convert_to_ggml.model_dir names another"
     )
 
+    from asr.export_cards import finish_export
     from asr.exportable import suppressed_tokens
     from asr.ggml import require_whisper_cpp_shape, write_ggml
-    from asr.lineage import sha256, write_lineage
+    from asr.lineage import sha256
     from asr.parity import proof_of
     from asr.whisper_cpp import GENERATION_CONFIG, WhisperCpp, open_in_child
 
@@ -46,7 +48,7 @@ def main(params: ConvertToGgml) -> None:
                 equal = "not compared: whisper.cpp cannot compute with float32, f16 is the largest that it runs"
             else:
                 equal = proof(partial(WhisperCpp, file, workers()), export)
-            write_lineage(export, inputs, params={"type": name})
+            finish_export(export, "ggml", inputs, {"type": name})
             megabytes = file.stat().st_size / 1e6
             print(f"{params.output_dir / name}: {megabytes:.1f} MB, opened by whisper.cpp; {equal}", flush=True)
 

@@ -3,7 +3,8 @@
 In: `outputs/merge_lora/`, or any folder in base_model's form.
 Out: `outputs/convert_to_onnx/<dtype>/`: encoder_model.onnx, decoder_model.onnx, decoder_with_past_model.onnx (and
 `<file>_data` for weights over 2 GB), config.json, generation_config.json, preprocessor_config.json, tokenizer.json and
-the tokenizer's other files, lineage.json. Each is checked by onnx and run by onnxruntime before the stage ends.
+the tokenizer's other files, lineage.json, README.md (its card), parity.json. Each is checked by onnx and run by
+onnxruntime before the stage ends.
 
     python scripts/convert_to_onnx.py
     python scripts/convert_to_onnx.py --model_dir ~/my-whisper --output_dir ~/my-onnx --dtypes '["float32"]'
@@ -35,7 +36,8 @@ def main(params: ConvertToOnnx) -> None:
 
     from asr.domain_tokens import new_tokens_of
     from asr.english import complete_english
-    from asr.lineage import sha256, write_lineage
+    from asr.export_cards import finish_export
+    from asr.lineage import sha256
     from asr.model import load_whisper, require_one_vocabulary, save_without_weights
     from asr.onnx_engine import Onnx
     from asr.onnx_export import check, export_onnx, quantize
@@ -61,7 +63,7 @@ def main(params: ConvertToOnnx) -> None:
             save_without_weights(export, model, tokenizer, feature_extractor)
             run_once(export)
             equal = proof(partial(Onnx, export, BATCH), export)
-            write_lineage(export, inputs, params={"dtype": dtype}, new_tokens=new_tokens_of(tokenizer))
+            finish_export(export, "onnx", inputs, {"dtype": dtype}, new_tokens_of(tokenizer))
             megabytes = sum(file.stat().st_size for file in export.glob("*.onnx*")) / 1e6
             print(f"{params.output_dir / dtype}: {megabytes:.1f} MB, run by onnxruntime; {equal}", flush=True)
         if "float32" not in params.dtypes:

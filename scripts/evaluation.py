@@ -4,7 +4,7 @@ In: prepare_audio's test split, the models, the exports of the convert stages.
 Out: `outputs/evaluation/metrics.json`, `{model: {test_set: {"wer", "wer_low", "wer_high", "cer", …, "words", "substitutions",
 "deletions", "insertions", "profile"}}}`, rates as fractions; `wer.csv`, what `dvc plots diff` draws of it; `differences.json`,
 each model against each on the same utterances; `predictions.jsonl`, one line for each model and utterance; `speed.json`, how
-long each took; `report.html`, all of it to look at and listen to. A missed gate fails the stage, after all are written. The
+long each took; `report.html`, all of it to look at and listen to; `cards/`, a card for each export. A missed gate fails the stage, after all are written. The
 models in them:
 
     <name of evaluation.models>            transformers, greedy, without timestamps
@@ -56,6 +56,7 @@ def main(params: Evaluation) -> None:
     expand(gates, names_of(plan, of_training=bool(params.training_dirs)))
 
     from asr.evaluation_page import write_report
+    from asr.export_cards import write_cards
     from asr.judging import JudgedSet
     from asr.report import told, verdicts
     from asr.seen_in_training import seen_in_training
@@ -99,6 +100,8 @@ def main(params: Evaluation) -> None:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         names = [one.model for one in plan]
         write_report(folder, names, judged_sets, metrics, compared, judgement, flacs, params.models)
+        exports = {of.model: of.folder for of in plan if of.model.startswith(f"{of.engine}/")}
+        write_cards(folder / "cards", metrics, params.models, exports)
         (folder / "audio").mkdir(exist_ok=True)  # where the page has its recordings inside, DVC still wants it
 
     print(told(metrics))

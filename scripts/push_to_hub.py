@@ -33,7 +33,7 @@ def card_of(params: Params, name: str) -> str:
         UserError: a stage has not run, or the published model was not judged.
     """
     from asr.lineage import commit
-    from asr.model_card import model_card
+    from asr.model_card import base_name, model_card
 
     missing = [
         part for part in ("base_model", "prepare_audio", "convert_to_faster", "evaluation") if not getattr(params, part)
@@ -48,11 +48,10 @@ def card_of(params: Params, name: str) -> str:
             f"{published}: not among evaluation.models; add it and run make evaluate, for the card's figures"
         )
     sources = params.prepare_audio.sources
-    base = params.base_model
     return model_card(
         name,
-        base=base.hub.id if base.source == "hub" else "a new model" if base.source == "new" else base.folder.name,
-        before=names.get(base.output_dir, ""),
+        base=base_name(params.base_model.model_dump()),
+        before=names.get(params.base_model.output_dir, ""),
         after=names[published],
         metrics=metrics,
         data=_read(params.prepare_audio.output_dir / "stats.json", "prepare_audio"),

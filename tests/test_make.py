@@ -28,7 +28,10 @@ stages:
     deps: [train.py]
     outs: [outputs/train_german_model]
   convert_to_faster:
-    cmd: mkdir -p outputs/convert_to_faster/int8 && echo weights > outputs/convert_to_faster/int8/model.bin
+    cmd:
+      - mkdir -p outputs/convert_to_faster/int8
+      - echo weights > outputs/convert_to_faster/int8/model.bin
+      - echo '{"inputs":1}' > outputs/convert_to_faster/int8/lineage.json
     deps: [outputs/train_german_model]
     outs: [outputs/convert_to_faster]
 """
@@ -198,6 +201,12 @@ def test_export_copies_to_the_model_folder(make, repository, tiny, tmp_path):
         copy = tmp_path / "my models/tiny/int8/model.bin"
         assert copy.read_text() == "weights\n" and os.access(copy, os.W_OK)
         assert {path.name for path in (tmp_path / "my models/tiny").iterdir()} == {"int8", "own"}
+    made, card = (tiny / "outputs" / folder / "convert_to_faster/int8" for folder in ("", "evaluation/cards"))
+    card.mkdir(parents=True)
+    (card / "README.md").write_text("judged")
+    (card / "lineage.json").write_bytes((made / "lineage.json").read_bytes())
+    ok(make("export-ct2", "RECIPE=tiny", MODEL_DIR=f"{tmp_path}/my models"))
+    assert copy.with_name("README.md").read_text() == "judged"
 
 
 def test_clean_removes_what_was_made_but_not_the_cache(make, repository, tiny):

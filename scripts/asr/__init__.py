@@ -28,5 +28,6 @@ judged, hearing, pseudo_labels, silence, forgetting       what is written where 
 judging, test_sets, seen_in_training, gates               from transcripts to figures
 stream, voice_activity, pieces, segments, engines/        recordings of any length, by any engine
 long_form, transcripts                                    and what is said in them, as files
-report, page/, evaluation_page, lineage, model_card       what is told of them
+report, page/, evaluation_page, dvc_lock, lineage         what is told of them
+model_card, export_cards, model_copies                    and what travels with them
 """

@@ -1,18 +1,28 @@
-"""The card of a trained model: what it was trained from and on, how, and what that changed, as the Hub shows it.
+"""The card of a model: what it was trained from and on, how, and what that changed, as the Hub shows it.
 
     text = model_card(name="somebody/whisper-de", base="openai/whisper-tiny", …)      # README.md, with its YAML head
 
-In: what the stages have written (metrics, counts of the data, the git commit) and the recipe's parameters. Out: Markdown.
+In: what the stages have written (metrics, counts of the data, the git commit) and the recipe's parameters. Out: Markdown, in
+which words that come from data stay words. `export_cards.py` makes the exports' cards of the same parts.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import PurePath
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from asr.gates import Metrics
-
 # Of the weights that OpenAI has on the Hub, by the beginning of their id; the first that fits.
 LICENCES = {"openai/whisper-large-v3-turbo": "mit", "openai/": "apache-2.0"}
+
+TASK = "automatic-speech-recognition"
+SIDES = ("before", "after", "export")  # of a comparison, in a table's order
+RATES = ("wer", "cer")
+
+# {model: {test set: {"wer", …}}}, as `metrics.json` has them
+Metrics = Mapping[str, Mapping[str, Mapping]]
+# {test set: {side: {"wer", "wer_low", "wer_high", "cer", …, "words", "profile"}}}, rates as fractions
+Comparison = Mapping[str, Mapping[str, Mapping]]
 
 
 def model_card(
@@ -27,7 +37,7 @@ def model_card(
     params: str,
     commit: str,
 ) -> str:
-    """The card's text.
+    """The text of a trained model's card.
 
     Args:
         name: owner/name on the Hub.
@@ -40,60 +50,156 @@ def model_card(
         params: the recipe's params.yaml.
         commit: of the repository that trained it.
     """
-    head = ModelCardData(
-        model_name=name.split("/")[-1],
-        language=languages,
-        license=_known_licence(base) or "other",
-        base_model=base if "/" in base else None,
-        library_name="transformers",
-        pipeline_tag="automatic-speech-recognition",
-        tags=["whisper"],
-        eval_results=[
-            EvalResult("automatic-speech-recognition", test_set, test_set, metric, round(figures[metric], 4))
-            for test_set, figures in metrics.get(after, {}).items()
-            for metric in ("wer", "cer")
-        ],
-    )
+    compared = compare(metrics, {"before": before, "after": after})
+    fence = "`" * max([3, *(len(ticks) + 1 for ticks in re.findall("`+", params))])
     sections = [
-        f"---\n{head.to_yaml()}\n---",
-        f"# {name.split('/')[-1]}",
-        f"A Whisper, trained from {base} with Flüsterwerk (commit `{commit}`).",
-        f"## Before and after\n\n{_comparison(metrics, before, after)}",
+        head(name.split("/")[-1], base, languages, "transformers", [], compared, "after"),
+        f"# {words(name.split('/')[-1])}",
+        f"A Whisper, trained from {words(base)} with Flüsterwerk (commit `{commit}`).",
+        f"## Before and after\n\n{comparison(compared)}",
         f"## Data\n\n{_data(data, licences)}",
-        f"## Licence\n\n{_licence(base)} Each source of the data has its own, above; whoever passes the model on has to see "
-        "that they allow it.",
-        f"## Parameters\n\n```yaml\n{params.strip()}\n```",
+        f"## Licence\n\n{licence(base)}",
+        f"## Parameters\n\n{fence}yaml\n{params.strip()}\n{fence}",
     ]
     return "\n\n".join(sections) + "\n"
 
 
-def _licence(base: str) -> str:
-    licence = _known_licence(base)
-    return f"That of {base}, {licence}." if licence else f"That of what it was trained from, {base}."
+def head(
+    name: str,
+    base: str,
+    languages: Sequence[str],
+    library: str | None,
+    tags: Sequence[str],
+    compared: Comparison,
+    side: str,
+    split: str = "test",
+) -> str:
+    """The card's YAML head, from which the Hub makes its filters and figures.
+
+    Args:
+        base: what was trained from; an id on the Hub goes into the head, words do not.
+        library: what loads the model, as the Hub calls it.
+        compared, side: whose rates are the model's.
+        split: what the recordings were to the training.
+    """
+    results = [
+        EvalResult(
+            task_type=TASK,
+            dataset_type=test_set,
+            dataset_name=test_set,
+            dataset_split=split,
+            metric_type=rate,
+            metric_value=round(figures[rate], 4),
+            metric_args=_how(figures, rate),
+        )
+        for test_set, sides in compared.items()
+        for figures in (sides.get(side, {}),)
+        for rate in RATES
+        if rate in figures
+    ]
+    data = ModelCardData(
+        model_name=name,
+        language=list(languages) or None,
+        license=_known_licence(base) or "other",
+        base_model=base if "/" in base else None,
+        library_name=library,
+        pipeline_tag=TASK,
+        tags=["whisper", *tags],
+        eval_results=results or None,
+    )
+    return f"---\n{data.to_yaml()}\n---"
+
+
+def compare(metrics: Metrics, models: Mapping[str, str]) -> Comparison:
+    """What `metrics.json` has of models on the test sets of the last of them, where words were counted.
+
+    Args:
+        models: names in `metrics` by side; one that is not there, or not judged on a test set, is left out.
+    """
+    last = list(models.values())[-1]
+    return {
+        test_set: {
+            side: metrics[model][test_set] for side, model in models.items() if test_set in metrics.get(model, {})
+        }
+        for test_set, figures in metrics[last].items()
+        if "wer" in figures
+    }
+
+
+def comparison(compared: Comparison) -> str:
+    """A table with a line a test set; rates in percent, each with its 95 % interval where that is known."""
+    present = [side for side in SIDES if any(side in sides for sides in compared.values())]
+    columns = {f"{rate.upper()} {side}": (side, rate) for rate in RATES for side in present}
+    rows = []
+    for test_set, sides in compared.items():
+        first = next(iter(sides.values()))
+        cells = [_rate(sides.get(side, {}), rate) for side, rate in columns.values()]
+        rows.append([words(test_set), first["words"], *cells, words(first.get("profile", ""))])
+    text = table(["test set", "words", *columns, "normaliser"], rows, numbers=["words", *columns])
+    return f"{text}\n\nRates on normalised text; in brackets their 95 % intervals."
+
+
+def table(names: Sequence[str], rows: Sequence[Sequence], numbers: Collection[str]) -> str:
+    """Markdown's table; the columns called `numbers` to the right. What comes from data has been through `words`."""
+    lines = [names, ["---:" if name in numbers else "---" for name in names], *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def words(text: object) -> str:
+    """A text as one line of Markdown that means nothing but its words, in a table too."""
+    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", " ".join(str(text).split()))
+
+
+def licence(base: str) -> str:
+    """The section on what the model may be used for; `base` as in `head`, "" where nobody knows."""
+    known = _known_licence(base)
+    of = "what it was trained from" + (f", {words(base)}" if base else "")
+    own = f"That of {words(base)}, {known}." if known else f"That of {of}."
+    return f"{own} Each source of the data has its own; whoever passes the model on has to see that they allow it."
+
+
+def base_name(section: Mapping) -> str:
+    """What training started from, of `base_model`'s parameters: an id on the Hub, or words."""
+    if section["source"] == "hub":
+        return section["hub"]["id"]
+    return "a new model" if section["source"] == "new" else PurePath(section["folder"]).name
 
 
 def _known_licence(base: str) -> str:
     return next((licence for beginning, licence in LICENCES.items() if base.startswith(beginning)), "")
 
 
-def _comparison(metrics: Metrics, before: str, after: str) -> str:
-    rows = [
-        "| test set | words | WER before | WER after | CER before | CER after |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for test_set, figures in metrics[after].items():
-        first = metrics.get(before, {}).get(test_set, {})
-        cells = [f"{100 * of[rate]:.2f} %" if rate in of else "" for rate in ("wer", "cer") for of in (first, figures)]
-        rows.append(f"| {test_set} | {figures['words']} | {' | '.join(cells)} |")
-    return "\n".join(rows)
+def _rate(figures: Mapping, rate: str) -> str:
+    if rate not in figures:
+        return ""
+    bounds = [figures[f"{rate}_{end}"] for end in ("low", "high") if f"{rate}_{end}" in figures]
+    return f"{100 * figures[rate]:.2f} %" + (
+        f" [{', '.join(f'{100 * bound:.2f}' for bound in bounds)}]" if bounds else ""
+    )
+
+
+def _how(figures: Mapping, rate: str) -> dict | None:
+    """What belongs to a rate: the normaliser, and the interval."""
+    told = {"normaliser": figures["profile"]} if "profile" in figures else {}
+    if f"{rate}_low" in figures:
+        told["interval_95"] = [round(figures[f"{rate}_{end}"], 4) for end in ("low", "high")]
+    return told or None
 
 
 def _data(data: Mapping[str, Mapping], licences: Mapping[str, str]) -> str:
-    rows = ["| source | split | utterances | hours | speakers | licence |", "| --- | --- | ---: | ---: | ---: | --- |"]
-    for source, splits in data.items():
-        for split, counts in splits.items():
-            licence = licences.get(source) or "not told"
-            rows.append(
-                f"| {source} | {split} | {counts['kept']} | {counts['hours']:.2f} | {counts['speakers']} | {licence} |"
-            )
-    return "\n".join(rows)
+    rows = [
+        [words(source), split, of["kept"], f"{of['hours']:.2f}", of["speakers"], _told(licences.get(source))]
+        for source, splits in data.items()
+        for split, of in splits.items()
+    ]
+    numbers = ["utterances", "hours", "speakers"]
+    return table(["source", "split", *numbers, "licence"], rows, numbers)
+
+
+def sources(licences: Mapping[str, str]) -> str:
+    """A table of the data's sources alone, where their sizes are not at hand."""
+    return table(["source", "licence"], [[words(name), _told(of)] for name, of in licences.items()], [])
+
+
+def _told(licence: str | None) -> str:
+    return words(licence or "not told")

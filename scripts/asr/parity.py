@@ -24,7 +24,8 @@ from asr.errors import UserError
 from asr.heard import Heard, read_heard
 from asr.intervals import Resamples
 from asr.normaliser import Normaliser, profile_of
-from asr.scoring import score_utterance
+from asr.paths import require_folder
+from asr.scoring import Scored, score_utterance, total
 from asr.transformers_engine import Transformers
 from asr.whisper_shape import SAMPLE_RATE
 
@@ -55,12 +56,20 @@ class Engine(Protocol):
 class Parity:
     """A model, against which its exports are measured."""
 
-    def __init__(self, model_dir: Path, heard: Heard, batch: int):
-        """`batch`: recordings that the model decodes at once."""
+    def __init__(self, model_dir: Path, heard: Heard, batch: int, before_dir: Path | None = None):
+        """What the model writes of the recordings is asked for once, however many exports there are.
+
+        Args:
+            batch: recordings that a model decodes at once.
+            before_dir: the model that training started from, to tell what training has changed.
+        """
+        # First of all, so that the two models are never in memory at once.
+        before = _transcripts(Transformers(before_dir, batch, full_precision=True), heard)[0] if before_dir else None
         self._model, self._heard = Transformers(model_dir, batch, full_precision=True), heard
         self._prompt = self._model.prompt(heard.language)
         self._texts = [self._model.tokens(text, heard.language) for text in heard.texts[:FORCED]]
-        self._normalise = Normaliser.of(profile_of(heard.language))
+        self._normalise, self._sets = Normaliser.of(profile_of(heard.language)), Resamples(heard.speakers)
+        self._before = None if before is None else self._score(before)
         self._seconds = sum(map(len, heard.waveforms)) / SAMPLE_RATE
 
     def of(self, engine: Engine, export: Path, load_seconds: float) -> dict:
@@ -70,14 +79,18 @@ class Parity:
             as parity.json: rates and shares as fractions, log-probabilities in nats; `None` where the engine does not tell.
         """
         transcripts, seconds = _transcripts(engine, self._heard)
+        scored = self._score(transcripts)
+        sides = {"before": self._before, "after": self._scored, "export": scored}
         same = [mine == its for mine, its in zip(self._transcripts[0], transcripts, strict=True)]
         return {
             "recordings": len(transcripts),
             "seconds": round(self._seconds, 2),
+            "language": self._heard.language,
             "encoder": self._encoder(engine),
             "log_probabilities": self._probabilities(engine),
             "identical_transcripts": sum(same) / len(same),
-            "errors": self._errors(transcripts),
+            "errors": self._errors(scored),
+            "figures": {side: self._figures(of) for side, of in sides.items() if of is not None},
             "megabytes": sum(file.stat().st_size for file in _files(export)) / 1e6,
             "load_seconds": round(load_seconds, 3),
             "speech_seconds_a_second": {
@@ -112,27 +125,33 @@ class Parity:
         return _transcripts(self._model, self._heard)
 
     @cached_property
-    def _scored(self) -> list:
+    def _scored(self) -> list[Scored]:
         return self._score(self._transcripts[0])
 
-    def _score(self, transcripts: Sequence[str]) -> list:
-        pairs = zip(self._heard.texts, transcripts, strict=True)
-        by_character = self._normalise.by_character
-        return [score_utterance(*pair, self._normalise).counted(by_character) for pair in pairs]
+    def _score(self, transcripts: Sequence[str]) -> list[Scored]:
+        return [score_utterance(*pair, self._normalise) for pair in zip(self._heard.texts, transcripts, strict=True)]
 
-    def _errors(self, transcripts: Sequence[str]) -> dict:
-        mine, its = self._scored, self._score(transcripts)
+    def _figures(self, scored: Sequence[Scored]) -> dict:
+        """As `metrics.json` has them of a test set: rates with their bounds, and what texts were compared by."""
+        figures = {"words": total(scored).words.words}
+        for name, counts in (("wer", [one.words for one in scored]), ("cer", [one.characters for one in scored])):
+            interval = self._sets.interval([one.errors for one in counts], [one.words for one in counts])
+            figures |= {name: interval.rate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+        return figures | {"profile": f"{self._normalise.name} {self._normalise.version}"}
+
+    def _errors(self, scored: Sequence[Scored]) -> dict:
+        by_character = self._normalise.by_character
+        mine, its = ([one.counted(by_character) for one in side] for side in (self._scored, scored))
         words = [one.words for one in mine]
-        sets = Resamples(self._heard.speakers)
-        compared = sets.compare([one.errors for one in its], [one.errors for one in mine], words)
+        compared = self._sets.compare([one.errors for one in its], [one.errors for one in mine], words)
         model, export = (sum(one.errors for one in side) / max(sum(words), 1) for side in (mine, its))
         return {
-            "figure": "cer" if self._normalise.by_character else "wer",
+            "figure": "cer" if by_character else "wer",
             "model": model,
             "export": export,
             "difference": compared.difference,
             "interval": [compared.low, compared.high],
-            "resampled_by": sets.unit,
+            "resampled_by": self._sets.unit,
         }
 
     def _encoder(self, engine: Engine) -> dict | None:
@@ -171,8 +190,10 @@ def proof_of(model_dir: Path, values: Mapping | None) -> Callable[[Callable[[], 
             "recording in English; prepare some and convert the model again to have it proved"
         )
         return lambda open_engine, export: reason
-    limits = {name: value for name, value in values.items() if name not in ("audio_dir", "utterances")}
-    parity = Parity(model_dir, heard, BATCH)
+    limits = {name: value for name, value in values.items() if name not in ("audio_dir", "utterances", "before_dir")}
+    if before_dir := values["before_dir"]:
+        require_folder(before_dir, "run the stage base_model first, or leave parity.before_dir out")
+    parity = Parity(model_dir, heard, BATCH, before_dir)
     return lambda open_engine, export: parity.prove(open_engine, export, Limits(**limits))
 
 

@@ -96,7 +96,7 @@ def engines(made):
     return {
         "transformers": Transformers(made / "model", 3),
         "ctranslate2": FasterWhisper(made / FORMS["ctranslate2"], 3, beam_size=2, threads=1),
-        "ggml": WhisperCpp(made / FORMS["ggml"] / "ggml-model.bin", 1, made / "model"),
+        "ggml": WhisperCpp(made / FORMS["ggml"] / "ggml-model.bin", 1),
         "onnx": Onnx(made / FORMS["onnx"], 3, threads=1),
     }
 

@@ -84,6 +84,24 @@ def test_coarser_weights_are_a_little_off_and_other_weights_are_named(measured):
     assert any("log-probabilities" in line for line in missed)
 
 
+def test_the_figures_of_model_and_export_have_intervals_and_those_of_the_model_before_are_beside_them(
+    made, heard, measured
+):
+    assert measured["same"]["figures"].keys() == {"after", "export"}
+    parity = Parity(made / "model", heard, batch=2, before_dir=made / "other")
+    engine = FasterWhisper(made / "ct2/same", 2, 1, 1)
+    with_before = parity.of(engine, made / "ct2/same", load_seconds=0.5)["figures"]
+    assert with_before.items() >= measured["same"]["figures"].items() and with_before["after"] == with_before["export"]
+    itself = Parity(made / "other", heard, batch=2).of(engine, made / "ct2/same", load_seconds=0.5)["figures"]
+    assert with_before["before"] == itself["after"]
+    for figures in with_before.values():
+        assert figures["words"] == 10 and figures["profile"].startswith("asr-german-mixed-evals ")
+        for rate in ("wer", "cer"):
+            assert figures[f"{rate}_low"] <= figures[rate] <= figures[f"{rate}_high"]
+    errors = measured["same"]["errors"]
+    assert with_before["after"]["wer"] == errors["model"] > 0
+
+
 def test_what_an_engine_does_not_tell_is_not_judged(measured):
     untold = measured["other"] | {"encoder": None, "log_probabilities": None}
     assert not any(

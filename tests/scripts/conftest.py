@@ -78,6 +78,25 @@ def run_script(tiny_recipe, monkeypatch, capsys):
 
 
 @pytest.fixture
+def run_card(tmp_path):
+    """Run the lines of Python in an export's card on a second of noise; returns what they print."""
+
+    def run(export: Path) -> str:
+        import soundfile
+
+        noise = np.random.default_rng(0).normal(0, 0.1, 16000)
+        soundfile.write(tmp_path / "recording.wav", noise, 16000)
+        code = (export / "README.md").read_text().split("```python\n")[1].split("```")[0]
+        assert "path/to/this/folder" in code
+        code = code.replace("path/to/this/folder", str(export))
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
 def interrupt_at(run_script, monkeypatch):
     """Run a stage in this process until it logs a step, which then ends it as Ctrl-C would."""
 

@@ -21,7 +21,8 @@ from asr.params import ConvertToFaster
 from asr.synthesis import speech
 from asr.vocabulary import whisper_tokenizer
 
-FILES = {"config.json", "lineage.json", "model.bin", "preprocessor_config.json", "tokenizer.json", "vocabulary.json"}
+FILES = {"config.json", "lineage.json", "model.bin", "preprocessor_config.json", "README.md", "tokenizer.json"}
+FILES |= {"vocabulary.json"}
 
 
 def save(folder, mels):
@@ -122,10 +123,16 @@ def test_words_get_times_from_the_alignment_heads(exported):
         assert all(0 <= word.start <= word.end <= 30 for word in segment.words)
 
 
+def test_the_lines_in_the_card_open_it(exported, run_card):
+    assert run_card(exported[1] / "int8").endswith("\n")
+
+
 def test_converting_again_gives_the_same_bytes(exported, tmp_path):
     model_dir, out = exported
     again = run(model_dir, tmp_path / "again", ["int8"])
-    for path in (out / "int8" / name for name in FILES - {"lineage.json"}):  # a commit may have come in between
+    for path in (
+        out / "int8" / name for name in FILES - {"lineage.json", "README.md"}
+    ):  # a commit may have come in between
         assert path.read_bytes() == (again / "int8" / path.name).read_bytes(), path.name
 
 

@@ -44,7 +44,7 @@ def test_each_dtype_has_the_graphs_and_what_the_model_has_beside_its_weights(exp
     assert {path.name for path in out.iterdir()} == {"float32", "int8"}
     beside = {path.name for path in model_dir.iterdir()} - {"model.safetensors"}
     for export in out.iterdir():
-        assert {path.name for path in export.iterdir()} == GRAPHS | beside | {"lineage.json"}
+        assert {path.name for path in export.iterdir()} == GRAPHS | beside | {"lineage.json", "README.md"}
         for name in beside:
             assert (export / name).read_bytes() == (model_dir / name).read_bytes(), name
         lineage = json.loads((export / "lineage.json").read_text())

@@ -199,9 +199,20 @@ def test_predictions_add_up_to_the_metrics(done):
     assert rows[1] | {"reference": "Schalte das Licht aus.", "hypothesis": SENTENCE, "substitutions": 1} == rows[1]
 
 
+def test_each_export_has_a_card_with_its_figures(done):
+    metrics = json.loads((done[0] / "metrics.json").read_text())
+    (card,) = (done[0] / "cards").glob("*/*")
+    assert card.relative_to(done[0] / "cards") == Path("convert_to_faster/float32")
+    tested = json.loads((card / "lineage.json").read_text())["metrics"]["test"]
+    assert tested["general"]["before"] == metrics["base_model"]["general"]
+    assert tested["domain"]["export"] == metrics["convert_to_faster/float32"]["domain"]
+    assert "| domain | 3 | 133.33 % [" in (card / "README.md").read_text()
+
+
 def test_missed_gates_are_named_with_figure_and_limit_after_the_files_are_written(done):
     folder, message = done
-    made = {"audio", "differences.json", "metrics.json", "predictions.jsonl", "report.html", "speed.json", "wer.csv"}
+    made = {"audio", "cards", "differences.json", "metrics.json", "predictions.jsonl", "report.html", "speed.json"}
+    made |= {"wer.csv"}
     assert {path.name for path in folder.iterdir()} == made
     assert message.startswith("2 of 3 gates missed:")
     assert re.search(r"base_model domain wer = 1\.3333 \[\S+, \S+\], at most 0\.5", message)

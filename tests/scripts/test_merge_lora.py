@@ -45,6 +45,16 @@ def test_merged_is_base_and_adapter(tiny_recipe, adapter, run_script):
     assert not torch.allclose(plain, adapted, atol=1e-2)
     assert tokenizer.get_vocab() == base_tokenizer.get_vocab()
     assert feature_extractor.feature_size == 80
+    older = {
+        "added_tokens.json",
+        "merges.txt",
+        "normalizer.json",
+        "preprocessor_config.json",
+        "special_tokens_map.json",
+    }
+    folders = [tiny_recipe / "outputs" / name for name in ("merge_lora", "base_model")]
+    merged_files, base_files = ({file.name for file in folder.iterdir()} for folder in folders)
+    assert merged_files == base_files >= older | {"generation_config.json", "model.safetensors", "vocab.json"}
 
 
 def test_a_merge_that_is_not_equal_fails_and_leaves_nothing(tiny_recipe, adapter, run_script):

@@ -2,10 +2,12 @@
 
 import base64
 import json
+import re
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
+from huggingface_hub import ModelCard
 from ruamel.yaml import YAML
 
 METRICS = {
@@ -127,6 +129,38 @@ def test_the_card_compares_before_and_after_and_names_data_licences_and_params(e
         ("domain", "wer"): 0.2,
         ("domain", "cer"): 0.1,
     }
+
+
+def test_the_card_tells_intervals_and_the_normaliser_and_leaves_out_where_nobody_speaks(evaluated, run_script):
+    figures = METRICS["base_model"]["general"] | {"wer_low": 0.4, "wer_high": 0.61, "cer_low": 0.2, "cer_high": 0.3}
+    figures |= {"profile": "whisper-basic 0123456789abcdef"}
+    silent = {"silence": {"clips": 14, "with_text": 0.5, "phantom": 0.0}}
+    metrics = {"base_model": {"general": figures} | silent, "merge_lora": {"general": figures} | silent}
+    (evaluated / "evaluation/metrics.json").write_text(json.dumps(metrics))
+    card = run_script("push_to_hub").stdout
+    wer, cer = "50.00 % [40.00, 61.00]", "25.00 % [20.00, 30.00]"
+    assert f"| general | 604 | {wer} | {wer} | {cer} | {cer} | whisper-basic 0123456789abcdef |" in card
+    wer = ModelCard(card[: card.index("This is the card")]).data.eval_results[0]
+    assert wer.metric_args == {"normaliser": "whisper-basic 0123456789abcdef", "interval_95": [0.4, 0.61]}
+    assert "silence" not in card.split("## Data")[0]
+
+
+def test_words_from_data_cannot_break_the_card():
+    from asr.model_card import model_card
+
+    evil = 'a | b\n---\n# "c": `d` <script>'
+    figures = {"wer": 0.5, "cer": 0.5, "words": 1, "profile": "x | y"}
+    data = {evil: {"train": {"kept": 1, "hours": 1.0, "speakers": 1}}}
+    text = model_card(
+        "x/y", evil, "a", "b", {"b": {evil: figures}}, data, {evil: evil}, ["de"], "a: 1  # ```\n```\n# heading", "c"
+    )
+    card = ModelCard(text)
+    assert {result.dataset_name for result in card.data.eval_results} == {evil}
+    tables = [line for line in card.text.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in tables} == {6, 7}
+    assert "<script>" not in re.sub(r"\\<|\\>", "", card.text) and "````yaml" in card.text
+    headings = [line for line in card.text.split("````yaml")[0].splitlines() if line.startswith("#")]
+    assert headings == ["# y", "## Before and after", "## Data", "## Licence", "## Parameters"]
 
 
 def test_openais_licence_goes_with_its_weights():

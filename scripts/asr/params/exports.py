@@ -36,6 +36,9 @@ class Parity(Group):
 
     audio_dir: Path = Field(description="prepare_audio's folder; utterances of its dev split are what both hear")
     utterances: PositiveInt = Field(default=32, description="how many")
+    before_dir: Path | None = Field(
+        default=None, description="the model that training started from, which the card then compares too"
+    )
     encoder_cosine: float = Field(
         description="of the encoder's output with the model's, at least, for each of the first 8; whisper.cpp does not tell"
     )
