@@ -7,6 +7,7 @@ Engines as in `decoding.py`.
 """
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -41,6 +42,11 @@ class FasterWhisper:
         try:
             self._model = _RememberingWhisper(str(folder), compute_type="default", cpu_threads=threads)
             self._filters = mel_filters(folder)
+            # CTranslate2 opens a folder without it, and fails when it first decodes.
+            if "suppress_ids" not in json.loads((folder / "config.json").read_text(encoding="utf-8")):
+                raise ValueError("config.json has no suppress_ids")
+            if (makes := self._filters.shape[1]) != (wants := self._model.model.n_mels):
+                raise ValueError(f"preprocessor_config.json makes {makes} mel bins, the model wants {wants}")
         except Exception as error:  # the tokenizers library raises no narrower one
             raise UserError(f"{folder}: faster-whisper cannot open it; convert the model again: {error}") from error
         self._folder, self._batch, self._beam_size = folder, batch, beam_size
