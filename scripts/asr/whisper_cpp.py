@@ -27,7 +27,7 @@ from asr.whisper_shape import SAMPLE_RATE
 
 GENERATION_CONFIG = "generation_config.json"
 SHORTEST_SECONDS = 0.1  # whisper.cpp hears nothing in less
-NO_WEIGHTS = "no tensors loaded"  # of a file that ends before them, which whisper.cpp takes for "an empty model for testing"
+NO_WEIGHTS = "no tensors loaded"  # the file ends before them; whisper.cpp takes it for "empty model for testing"
 WARNING = 3  # ggml.h, enum ggml_log_level; errors are 4
 
 
