@@ -130,7 +130,9 @@ class FasterWhisper:
     def _token(self, token: str) -> int:
         found = self._model.hf_tokenizer.token_to_id(token)
         if found is None:
-            raise UserError(f"{self._folder}/tokenizer.json: the model does not know {token}")
+            raise UserError(
+                f"{self._folder}/tokenizer.json: the model does not know {token}; leave a language that it has no token for out"
+            )
         return found
 
 

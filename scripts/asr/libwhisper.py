@@ -129,7 +129,9 @@ class Libwhisper:
         # A model without Cantonese, the last, has the tasks where it would stand.
         is_known = number >= 0 and token < self._c.whisper_token_translate(self._context)
         if not is_known or (number and not self._c.whisper_is_multilingual(self._context)):
-            raise UserError(f"{self._file}: the model does not know the language {language!r}")
+            raise UserError(
+                f"{self._file}: the model does not know the language {language!r}; leave what is in it out, or take a model that does"
+            )
         return token
 
     def text(self, tokens: Iterable[int]) -> str:

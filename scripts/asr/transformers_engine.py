@@ -55,7 +55,9 @@ class Transformers:
         if known is None:
             raise UserError(f"{self._folder}: the model knows English alone, and no languages; it is not judged here")
         if f"<|{language}|>" not in known:
-            raise UserError(f"{self._folder}: the model does not know the language {language!r}")
+            raise UserError(
+                f"{self._folder}: the model does not know the language {language!r}; leave what is in it out, or take a model that does"
+            )
         names = ("startoftranscript", language, "transcribe", "notimestamps")
         return self._tokenizer.convert_tokens_to_ids([f"<|{name}|>" for name in names])
 
