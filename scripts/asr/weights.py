@@ -46,7 +46,7 @@ class Weights:
             with safe_open(file, "pt") as tensors:
                 return set(tensors.keys())
         except (OSError, SafetensorError) as error:
-            raise UserError(f"{file}: cannot be read; {_REMEDY}: {error}") from error
+            raise UserError(f"{file}: header cannot be read; {_REMEDY}: {error}") from error
 
     def read(self, name: str) -> np.ndarray:
         """One tensor as float32. Raises `UserError` if it is missing or its file is damaged."""

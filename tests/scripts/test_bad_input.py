@@ -128,7 +128,7 @@ MODELS = {
     ),
     "Git LFS's pointer": (
         lambda f: (f / WEIGHTS).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 6171927\n"),
-        f"{WEIGHTS}: stands for a file that Git LFS did not fetch; run git lfs pull|{WEIGHTS}: cannot be read",
+        f"{WEIGHTS}: stands for a file that Git LFS did not fetch; run git lfs pull|{WEIGHTS}: header cannot be read",
     ),
     "a shard is missing": (
         lambda f: (
