@@ -57,8 +57,15 @@ def convert(model_dir: Path, export: Path, quantization: str) -> None:
     from ctranslate2.converters import TransformersConverter
     from safetensors import SafetensorError
 
+    from asr.model import load_whisper
+
+    class Converter(TransformersConverter):
+        def load_model(self, model_class, model_name_or_path, **options):
+            """Whole, and with the languages that an older folder's generation configuration does not list."""
+            return load_whisper(Path(model_name_or_path), options.get("dtype") or "auto")[0]
+
     # Without preprocessor_config.json faster-whisper computes 80 mel bins, which a model with 128 refuses.
-    converter = TransformersConverter(str(model_dir), copy_files=["tokenizer.json", "preprocessor_config.json"])
+    converter = Converter(str(model_dir), copy_files=["tokenizer.json", "preprocessor_config.json"])
     try:
         converter.convert(str(export), quantization=quantization)
     except (RuntimeError, SafetensorError, ValueError) as error:

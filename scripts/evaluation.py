@@ -38,7 +38,7 @@ from asr.gates import Gate, expand, judge
 from asr.hearing import Heard, Ways, listen
 from asr.judged import LANGUAGE, LOST, NO_SPEECH, SILENCE, TIMESTAMPS, TRAINING, Judged, Sets, names_of, planned
 from asr.params import Evaluation
-from asr.paths import output_folder, require_folder
+from asr.paths import output_folder, require_folder, require_writable
 
 if TYPE_CHECKING:
     from asr.judging import JudgedSet
@@ -54,6 +54,7 @@ def main(params: Evaluation) -> None:
     gates = [Gate(**gate.model_dump()) for gate in params.gates]
     require_profiles(params.profile, params.profiles)
     expand(gates, names_of(plan, of_training=bool(params.training_dirs)))
+    require_writable(params.output_dir)
 
     from asr.evaluation_page import write_report
     from asr.export_cards import write_cards

@@ -8,7 +8,8 @@ truncation, audio                                         recordings of any kind
 sentences, espeak, synthesis                              a corpus from nothing
 corpora/, cuts, checks, slices, pool, cluster             from a corpus's own form to checked utterances
 duplicates, tally, leaks, shards, card/, nemo_manifests   from checked utterances to a data set
-hub, vocabulary, english, new_model, model, domain_tokens  the model and its tokens
+hub, vocabulary, english, new_model, whole_weights         the model
+model, domain_tokens                                      and its tokens
 optimizer, quantized, trainable, base                     which weights are trained, how, and beside which others
 companion, average, ranks, adapter, chosen_layers, adapted  the ways to train a part, and what they keep
 features, augmentation, no_speech, prompts                what is heard of utterances, and what may be changed of it

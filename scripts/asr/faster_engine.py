@@ -7,6 +7,7 @@ Engines as in `decoding.py`.
 """
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -42,6 +43,11 @@ class FasterWhisper:
         try:
             self._model = _RememberingWhisper(str(folder), compute_type="default", cpu_threads=threads)
             self._filters = mel_filters(folder)
+            # CTranslate2 opens a folder without it, and fails when it first decodes.
+            if "suppress_ids" not in json.loads((folder / "config.json").read_text(encoding="utf-8")):
+                raise ValueError("config.json has no suppress_ids")
+            if (makes := self._filters.shape[1]) != (wants := self._model.model.n_mels):
+                raise ValueError(f"preprocessor_config.json makes {makes} mel bins, the model wants {wants}")
         except Exception as error:  # the tokenizers library raises no narrower one
             raise UserError(f"{folder}: faster-whisper cannot open it; convert the model again: {error}") from error
         self._folder, self._batch, self._beam_size = folder, batch, beam_size
@@ -130,7 +136,9 @@ class FasterWhisper:
     def _token(self, token: str) -> int:
         found = self._model.hf_tokenizer.token_to_id(token)
         if found is None:
-            raise UserError(f"{self._folder}/tokenizer.json: the model does not know {token}")
+            raise UserError(
+                f"{self._folder}/tokenizer.json: the model does not know {token}; leave a language that it has no token for out"
+            )
         return found
 
 

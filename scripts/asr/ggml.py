@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from gguf import GGML_QUANT_SIZES, GGML_QUANT_VERSION, GGMLQuantizationType, LlamaFileType
 from gguf.quants import quantize
-from transformers import WhisperConfig, WhisperTokenizer
+from transformers import WhisperConfig, WhisperForConditionalGeneration, WhisperTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from asr.errors import UserError
@@ -112,6 +113,11 @@ def write_ggml(model_dir: Path, file: Path, name: str) -> None:
     matrix_type, file_type = TYPES[name]
     is_quantised = matrix_type not in (GGMLQuantizationType.F32, GGMLQuantizationType.F16)
     weights = Weights(model_dir)
+    with torch.device("meta"):  # shapes alone
+        shapes = {name: of.shape for name, of in WhisperForConditionalGeneration(config).state_dict().items()}
+    remedy = "copy the weights and config.json from the same model"
+    if too_many := sorted(name for name in weights.names() - shapes.keys() if name.startswith("model.")):
+        raise UserError(f"{model_dir}: config.json is of another model, the weights have {too_many[0]} too; {remedy}")
     with file.open("wb") as out:
         out.write(struct.pack("<I", MAGIC))
         version = GGML_QUANT_VERSION * QUANTISATION_FACTOR if is_quantised else 0
@@ -126,6 +132,10 @@ def write_ggml(model_dir: Path, file: Path, name: str) -> None:
             out.write(token)
         for source, target in tensor_names(config):
             array = weights.read(source)
+            if array.shape != shapes[source]:
+                raise UserError(
+                    f"{model_dir}: {source} is of another shape, {list(array.shape)}, not {list(shapes[source])}; {remedy}"
+                )
             kind = _type_of(target, array, matrix_type)
             largest = max(-array.min(), array.max())  # or nan, if there is one
             if not np.isfinite(largest):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.audio import decode
+from asr.audio import CorruptAudio, decode
 from asr.errors import UserError
 from asr.utterance import load_split
 from asr.whisper_shape import WINDOW_SECONDS
@@ -50,4 +50,12 @@ def read_heard(audio_dir: Path, utterances: int, language: str | None = None) ->
         language = Counter(language for _, language in rows).most_common(1)[0][0]
     indices = [i for i, spoken in rows if spoken == language]
     chosen = split.select(sorted(np.random.default_rng(0).permutation(indices)[:utterances].tolist()))
-    return Heard([decode(audio) for audio in chosen["audio"]], chosen["text"][:], chosen["speaker"][:], language)
+    waveforms = []
+    for id, audio in zip(chosen["id"], chosen["audio"], strict=True):
+        try:
+            waveforms.append(decode(audio))
+        except CorruptAudio as error:
+            raise UserError(
+                f"{audio_dir}/dev: {id}: its recording cannot be read; run the stage prepare_audio again: {error}"
+            ) from error
+    return Heard(waveforms, chosen["text"][:], chosen["speaker"][:], language)

@@ -134,9 +134,11 @@ def _open(judged: Judged, ways: Ways):
 
         return FasterWhisper(judged.folder, ways.batch, ways.beam_size, ways.threads)
     if judged.engine == "convert_to_ggml":
-        from asr.whisper_cpp import WhisperCpp
+        from asr.whisper_cpp import WhisperCpp, open_in_child
 
-        return WhisperCpp(judged.folder / "ggml-model.bin", ways.threads)
+        file = judged.folder / "ggml-model.bin"
+        open_in_child(file, ways.threads)
+        return WhisperCpp(file, ways.threads)
     from asr.onnx_engine import Onnx
 
     return Onnx(judged.folder, ways.batch, ways.threads)

@@ -72,7 +72,7 @@ class Resamples:
         if self._few:
             margin = self._deviation(errors, words) * _student(self.units - 1)
             return Interval(rate, max(rate - margin, 0.0), rate + margin)
-        return Interval(rate, *_bounds(self._sums(errors) / self._words(words)))
+        return Interval(rate, *_bounds(self._rates(errors, words)))
 
     def compare(self, errors: Sequence[float], others: Sequence[float], words: Sequence[float]) -> Difference:
         """The first's rate less the other's."""
@@ -80,7 +80,7 @@ class Resamples:
         words = np.asarray(words, np.float64)
         if self._few:
             return self._compare_few(gained, words)
-        drawn = self._sums(gained) / self._words(words)
+        drawn = self._rates(gained, words)
         low, high = _bounds(drawn)
         more, fewer, size = np.sum(drawn > 0), np.sum(drawn < 0), len(drawn)
         # The observed test set counts as one of those drawn, so that p is never 0.
@@ -122,8 +122,10 @@ class Resamples:
         parts = [self._drawn[first : first + rows].astype(np.float32) @ of_units for first in starts]
         return np.concatenate(parts).astype(np.float64)
 
-    def _words(self, words: np.ndarray) -> np.ndarray:
-        return np.maximum(self._sums(words), 1)
+    def _rates(self, errors: np.ndarray, words: np.ndarray) -> np.ndarray:
+        """float64 `[drawn]`: errors a word of each resampled test set in which a word is said; of the others there is none."""
+        drawn, said = self._sums(errors), self._sums(words)
+        return drawn[said > 0] / said[said > 0] if said.any() else drawn
 
     @cached_property
     def _drawn(self) -> np.ndarray:

@@ -17,15 +17,17 @@ from asr.text_pairs import Pair, read_pairs, same_references
 def main(arguments: Sequence[str], description: str) -> None:
     """What the command line asks for, printed."""
     given = _parser(description).parse_args(arguments)
-    if given.output and not given.output.parent.is_dir():
-        raise UserError(f"--output {given.output}: no such folder; make it first")
+    if given.output:
+        _require_writable(given.output)
     pairs = read_pairs(given.predictions, given.references)
     others = None
     if given.against:
         others = same_references(read_pairs(given.against, given.references), pairs, given.against, given.predictions)
     judged = judge(pairs, Normaliser.of(given.profile), others)
     if given.output:
-        given.output.write_text(json.dumps(judged, indent=1) + "\n", encoding="utf-8")
+        partial = given.output.with_name(given.output.name + ".partial")
+        partial.write_text(json.dumps(judged, indent=1) + "\n", encoding="utf-8")
+        partial.rename(given.output)
     print("\n".join(_lines(judged)))
 
 
@@ -51,6 +53,20 @@ def judge(pairs: Sequence[Pair], normaliser: Normaliser, others: Sequence[Pair] 
         against = {"figure": figure, figure: of.figures("against")[figure]}
         judged["against"] = against | vars(of.difference("predictions", "against"))
     return judged
+
+
+def _require_writable(file: Path) -> None:
+    """Before anything is judged for nothing."""
+    if not file.parent.is_dir():
+        raise UserError(f"--output {file}: no such folder; make it first")
+    try:
+        if file.is_dir():
+            raise UserError(f"--output {file}: is a folder; give the name of a file")
+        partial = file.with_name(file.name + ".partial")
+        partial.touch()
+        partial.unlink()
+    except OSError as error:
+        raise UserError(f"--output {file}: cannot be written ({error.strerror}); give another place") from error
 
 
 def _lines(judged: dict) -> list[str]:

@@ -11,6 +11,8 @@ In: a test set's utterances and what each model wrote. Rates are fractions.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from asr.errors import UserError
 from asr.intervals import Difference, Resamples
 from asr.normaliser import Normaliser
@@ -18,6 +20,7 @@ from asr.pseudo_labels import rambles
 from asr.scoring import Scored, lost_sentences, score_utterance, total
 
 DURATIONS = (2, 5, 10, 20, 30)  # seconds: the upper bounds of the bands
+GROUP_RESAMPLES = 1_000  # there are hundreds of groups
 MOST_GROUPS = 300  # values of a kind, of which each has figures; of more speakers none would be read
 
 
@@ -62,7 +65,7 @@ class JudgedSet:
             interval = self._resamples.interval([one.errors for one in of], [one.words for one in of])
             bounds |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
         rest = {
-            "insertions_in_silence": sum(one.words.insertions for one in scored if not one.words.words),
+            "insertions_in_silence": insertions_in_silence(scored),
             "rambling": sum(bool(rambles(text)) for text in self.hypotheses[model]) / len(scored),
             "profile": f"{self.normaliser.name} {self.normaliser.version}",
         }
@@ -92,19 +95,53 @@ class JudgedSet:
 
 
 def grouped(judged_sets: Iterable[JudgedSet]) -> dict[str, dict[str, dict[str, dict]]]:
-    """Figures by kind of group, value and model, over all test sets, where a kind has several values and not too many."""
-    sums: dict[str, dict[str, dict[str, Scored]]] = {}
-    for judged in judged_sets:
+    """Figures by kind of group, value and model, over all test sets, where a kind has several values and not too many.
+
+    Figures are "wer", "cer" with "_low" and "_high", and "words"; where a group has no word, that alone. Intervals are by
+    speaker, within the group of one by utterance.
+    """
+    sets = list(judged_sets)
+    members: dict[str, dict[str, dict[int, list[int]]]] = {}  # of a value by test set: the utterances' positions
+    for number, judged in enumerate(sets):
         for index in range(len(judged.utterances.ids)):
             for kind, value in judged.groups_of(index).items():
-                of_value = sums.setdefault(kind, {}).setdefault(value, {})
-                for model, scored in judged.scored.items():
-                    of_value[model] = of_value.get(model, Scored()) + scored[index]
+                members.setdefault(kind, {}).setdefault(value, {}).setdefault(number, []).append(index)
+    counts = [{model: _counts(scored) for model, scored in judged.scored.items()} for judged in sets]
     return {
-        kind: {value: {model: one.figures() for model, one in values[value].items()} for value in sorted(values)}
-        for kind, values in sums.items()
+        kind: {value: _of_group(values[value], sets, counts) for value in sorted(values)}
+        for kind, values in members.items()
         if 1 < len(values) <= MOST_GROUPS
     }
+
+
+def insertions_in_silence(scored: Iterable[Scored]) -> int:
+    """The words written for utterances in which there is none to be heard, once their references are normalised."""
+    return sum(one.words.insertions for one in scored if not one.words.words)
+
+
+def _counts(scored: Iterable[Scored]) -> np.ndarray:
+    """int64 `[4, utterances]`: errors of words, words, errors of characters, characters."""
+    pairs = ((one.words, one.characters) for one in scored)
+    return np.array([[count for of in pair for count in (of.errors, of.words)] for pair in pairs], np.int64).T
+
+
+def _of_group(
+    members: Mapping[int, list[int]], sets: Sequence[JudgedSet], counts: Sequence[Mapping[str, np.ndarray]]
+) -> dict[str, dict[str, float | int]]:
+    """A group's figures by model, each on those of its test sets that the model has heard."""
+    found, drawn = {}, {}
+    for model in dict.fromkeys(model for number in members for model in counts[number]):
+        heard = tuple(number for number in members if model in counts[number])
+        if heard not in drawn:
+            speakers = [sets[number].utterances.speakers[i] for number in heard for i in members[number]]
+            drawn[heard] = Resamples(speakers, GROUP_RESAMPLES)
+        of = np.concatenate([counts[number][model][:, members[number]] for number in heard], axis=1)
+        found[model] = figures = {"words": int(of[1].sum())}
+        if figures["words"]:  # else there is no rate
+            for name, errors, length in (("wer", of[0], of[1]), ("cer", of[2], of[3])):
+                interval = drawn[heard].interval(errors, length)
+                figures |= {name: interval.rate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+    return found
 
 
 def band(seconds: float) -> str:

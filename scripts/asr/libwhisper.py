@@ -131,7 +131,9 @@ class Libwhisper:
         token = self._c.whisper_token_lang(self._context, number)
         # A model without Cantonese, the last, has the tasks where it would stand.
         if number < 0 or token >= self._c.whisper_token_translate(self._context):
-            raise UserError(f"{self._file}: the model does not know the language {language!r}")
+            raise UserError(
+                f"{self._file}: the model does not know the language {language!r}; leave what is in it out, or take a model that does"
+            )
         return token
 
     def text(self, tokens: Iterable[int]) -> str:

@@ -11,7 +11,6 @@ from types import MethodType
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     WhisperConfig,
@@ -28,6 +27,7 @@ from transformers.utils.output_capturing import capture_outputs
 from asr.errors import UserError
 from asr.vocabulary import TIMESTAMPS, add_timestamps, english_spelling, generation_config
 from asr.whisper_shape import ENGLISH_VOCABULARY_SIZE
+from asr.whole_weights import AGAIN, read_weights
 
 logging.disable_progress_bar()  # reading and writing weights takes seconds, and its bars would fill every log
 # Whisper's own `generate` passes what the next version will refuse, and says so once a batch.
@@ -100,10 +100,7 @@ def load_whisper(folder: Path, dtype: torch.dtype | str = "auto", **held_in) -> 
     """
     folder = Path(folder)
     config, tokenizer, feature_extractor = load_without_weights(folder)
-    try:
-        model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=dtype, **held_in)
-    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-        raise UserError(f"{folder}: the weights cannot be read, make or copy the model again: {error}") from error
+    model = read_weights(folder, dtype, **held_in)
     if config.vocab_size > ENGLISH_VOCABULARY_SIZE:
         _complete_generation_config(model, tokenizer)
     return model, tokenizer, feature_extractor
@@ -133,6 +130,8 @@ def load_without_weights(folder: Path) -> tuple[WhisperConfig, WhisperTokenizer,
         raise UserError(f"{folder}: holds an adapter; merge it into its base model first (scripts/merge_lora.py)")
     weights = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
     if not any((folder / name).is_file() for name in weights):
+        if half := next(folder.glob("model*.safetensors.*"), None):
+            raise UserError(f"{half}: half a download; {AGAIN}")
         raise UserError(f"{folder}: no weights (model.safetensors); {_REMEDY}")
     if not (folder / "tokenizer.json").is_file() and not (folder / "vocab.json").is_file():
         raise UserError(f"{folder}: no tokenizer.json; {_REMEDY}")
@@ -147,6 +146,7 @@ def load_without_weights(folder: Path) -> tuple[WhisperConfig, WhisperTokenizer,
             f"{folder}: preprocessor_config.json makes {feature_extractor.feature_size} mel bins, the model wants "
             f"{config.num_mel_bins}; {_REMEDY}"
         )
+    _require_generation_config(folder / "generation_config.json")
     return config, _load_tokenizer(folder, config.vocab_size), feature_extractor
 
 
@@ -167,6 +167,17 @@ def _load_config(folder: Path) -> WhisperConfig:
         return WhisperConfig.from_dict(config)
     except (StrictDataclassError, TypeError, ValueError) as error:
         raise UserError(f"{file}: not a Whisper's configuration; {_REMEDY}: {error}") from error
+
+
+def _require_generation_config(file: Path) -> None:
+    """Of none at all Whisper's own is taken; a damaged one transformers takes for none, and says nothing."""
+    if not file.is_file():
+        return
+    try:
+        if not isinstance(json.loads(file.read_text(encoding="utf-8")), dict):
+            raise ValueError("no JSON object")
+    except ValueError as error:
+        raise UserError(f"{file}: cannot be read; {_REMEDY}; without it Whisper's own is taken: {error}") from error
 
 
 def _load_tokenizer(folder: Path, vocabulary_size: int) -> WhisperTokenizer:

@@ -76,7 +76,9 @@ class Onnx:
         """The id of a token as it is written, e.g. `<|de|>`. Raises `UserError` if the model has none such."""
         found = self._tokenizer.token_to_id(name)
         if found is None:
-            raise UserError(f"{self._folder}/tokenizer.json: the model does not know {name}")
+            raise UserError(
+                f"{self._folder}/tokenizer.json: the model does not know {name}; leave a language that it has no token for out"
+            )
         return found
 
     def prompt(self, language: str) -> list[int]:

@@ -54,6 +54,13 @@ def output_folder(path: Path, unfinished: str = "") -> Iterator[Path]:
         shutil.rmtree(outdated)
 
 
+def require_writable(path: Path) -> None:
+    """Raises `UserError` if `output_folder` could not write to `path`, before hours of work for it."""
+    partial = path.with_name(path.name + ".partial")
+    with only_writer(partial), suppress(OSError):  # of a run that was killed something may be left in it
+        partial.rmdir()
+
+
 def _clear(folder: Path, but: str = "") -> None:
     """Remove all in a folder, `but` one name, unless that is an empty folder."""
     for left in folder.iterdir():
@@ -65,9 +72,12 @@ def _clear(folder: Path, but: str = "") -> None:
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
     """Make `folder` and lock it: two runs that write into one folder would give one broken output that looks whole."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made ({error.strerror}); give a folder that you may write to") from error
     with ExitStack() as stack:
-        descriptor = os.open(folder, os.O_RDONLY)
         stack.callback(os.close, descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

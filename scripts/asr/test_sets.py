@@ -3,13 +3,14 @@
 read_test_sets(Path("outputs/prepare_audio"), ["general"], long=["talks"])      # {"general": Recordings(…), "talks": …}
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from asr.audio import decode
+from asr.audio import CorruptAudio, decode
 from asr.errors import UserError
 from asr.judging import Utterances
 from asr.utterance import load_split, require_labels
@@ -45,6 +46,11 @@ def read_test_sets(audio_dir: Path, short: Iterable[str], long: Iterable[str]) -
         if not len(own):
             raise UserError(f"{where}: no utterance of source {name!r}; there are {', '.join(sorted(set(sources)))}")
         test_sets[name] = _recordings(own, name, where)
+    counted = Counter(id for of in test_sets.values() for id in of.utterances.ids)
+    if doubled := [id for id, count in counted.items() if count > 1]:
+        raise UserError(
+            f"{where}: {doubled[0]}: more than one utterance has this id; run the stage prepare_audio again"
+        )
     for name in short:
         for utterance, waveform in zip(test_sets[name].utterances.ids, test_sets[name].waveforms, strict=True):
             if len(waveform) > WINDOW_SAMPLES:
@@ -64,4 +70,12 @@ def _recordings(rows, name: str, where: str) -> Recordings:
         raise UserError(f"{where}: {name}: nothing is said in any recording, so that there is no word error rate")
     columns = (rows[column][:] for column in ("seconds", "speaker", "domain"))
     utterances = Utterances(rows["id"][:], texts, languages[0], *columns)
-    return Recordings([decode(audio) for audio in rows["audio"]], rows["audio"][:], utterances)
+    waveforms = [_decoded(audio, f"{where}: {id}") for id, audio in zip(utterances.ids, rows["audio"], strict=True)]
+    return Recordings(waveforms, rows["audio"][:], utterances)
+
+
+def _decoded(audio: bytes, which: str) -> np.ndarray:
+    try:
+        return decode(audio)
+    except CorruptAudio as error:
+        raise UserError(f"{which}: its recording cannot be read; run the stage prepare_audio again: {error}") from error

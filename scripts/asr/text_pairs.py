@@ -143,6 +143,9 @@ def _table(path: Path) -> Iterator[tuple[int, Mapping]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, delimiter="\t" if tabs else ",", quoting=quoting, strict=not tabs)
         try:
+            head = list(reader.fieldnames or ())
+            if doubled := [name for name in head if head.count(name) > 1]:
+                raise UserError(f"{path}:1: two columns are called {doubled[0]!r}; rename one of them")
             for row in reader:
                 if None in row or None in row.values():
                     raise UserError(

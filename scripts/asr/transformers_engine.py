@@ -57,7 +57,9 @@ class Transformers:
         names = prompt_names(language, self._english_alone, self._folder)
         known = getattr(self._model.generation_config, "lang_to_id", None) or {}
         if not self._english_alone and f"<|{language}|>" not in known:
-            raise UserError(f"{self._folder}: the model does not know the language {language!r}")
+            raise UserError(
+                f"{self._folder}: the model does not know the language {language!r}; leave what is in it out, or take a model that does"
+            )
         return self._tokenizer.convert_tokens_to_ids(names)
 
     def tokens(self, text: str, language: str) -> list[int]:

@@ -37,6 +37,17 @@ class Weights:
                 f"{folder}: no model.safetensors; load the model with transformers and save it again, which writes it"
             )
 
+    def names(self) -> set[str]:
+        """Of all tensors. Raises `UserError` if the file is damaged."""
+        if self._files is not None:
+            return set(self._files)
+        file = self._folder / "model.safetensors"
+        try:
+            with safe_open(file, "pt") as tensors:
+                return set(tensors.keys())
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"{file}: header cannot be read; {_REMEDY}: {error}") from error
+
     def read(self, name: str) -> np.ndarray:
         """One tensor as float32. Raises `UserError` if it is missing or its file is damaged."""
         file = self._folder / ("model.safetensors" if self._files is None else self._files.get(name, ""))

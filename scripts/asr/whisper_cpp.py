@@ -27,6 +27,7 @@ from asr.whisper_shape import SAMPLE_RATE
 
 GENERATION_CONFIG = "generation_config.json"
 SHORTEST_SECONDS = 0.1  # whisper.cpp hears nothing in less
+NO_WEIGHTS = "no tensors loaded"  # the file ends before them; whisper.cpp takes it for "empty model for testing"
 WARNING = 3  # ggml.h, enum ggml_log_level; errors are 4
 
 
@@ -176,7 +177,10 @@ def _open(file: str, threads: int) -> None:
     @LOG
     def say(level, text, _):
         if level >= WARNING:
-            print(ctypes.string_at(text).decode(errors="replace"), end="", file=sys.stderr, flush=True)
+            said = ctypes.string_at(text).decode(errors="replace")
+            print(said, end="", file=sys.stderr, flush=True)
+            if NO_WEIGHTS in said:
+                os._exit(1)
 
     library().whisper_log_set(say, None)
     try:

@@ -108,3 +108,11 @@ def test_the_same_seed_gives_the_same_figures_and_no_utterance_is_an_error():
     assert Resamples([""] * 4).interval(errors, words) == Resamples([""] * 4).interval(errors, words)
     with pytest.raises(ValueError, match="no utterance"):
         Resamples([])
+
+
+def test_draws_in_which_nothing_is_said_have_no_rate():
+    """One utterance of three is silent, and drawn alone in every 27th test set: twelve words written, none said."""
+    sets = Resamples(["", "", ""])
+    found = sets.interval([0, 4, 1], [4, 0, 4])
+    assert found.rate == 5 / 8 and found.high <= 9 / 4  # the silent one twice
+    assert sets.compare([0, 4, 1], [0, 0, 0], [4, 0, 4]).high <= 9 / 4

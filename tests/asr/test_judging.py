@@ -5,7 +5,8 @@ import random
 import pytest
 
 from asr.errors import UserError
-from asr.judging import JudgedSet, Utterances, band, grouped
+from asr.intervals import Resamples
+from asr.judging import JudgedSet, Utterances, band, grouped, insertions_in_silence
 from asr.normaliser import Normaliser
 
 WORDS = ["licht", "an", "aus", "küche", "bitte", "zwölf", "straße", "die"]
@@ -33,6 +34,52 @@ def test_groups_add_up_over_test_sets():
         words = sum(judged.figures(model)["words"] for judged in sets)
         assert sum(values[model]["words"] for values in groups["duration"].values()) == words
         assert sum(values[model]["words"] for values in groups["speaker"].values()) < words  # some are not known
+
+
+def test_groups_have_the_figures_of_their_utterances_with_intervals():
+    judged = made("a", 120, 3)
+    groups = grouped([judged])
+    for kind in ("speaker", "duration"):
+        for value, models in groups[kind].items():
+            own = [i for i in range(120) if judged.groups_of(i).get(kind) == value]
+            for model, figures in models.items():
+                alone = JudgedSet(
+                    Utterances(*(_some(of, own) for of in vars(judged.utterances).values())),
+                    {model: _some(judged.hypotheses[model], own)},
+                    judged.normaliser,
+                ).figures(model)
+                assert {name: figures[name] for name in ("wer", "cer", "words")} == {
+                    name: pytest.approx(alone[name]) for name in ("wer", "cer", "words")
+                }
+                for rate in ("wer", "cer"):
+                    bounds = figures[f"{rate}_low"], figures[f"{rate}_high"]
+                    assert bounds[0] < figures[rate] < bounds[1]
+                    assert bounds == pytest.approx((alone[f"{rate}_low"], alone[f"{rate}_high"]), abs=0.03)
+    # Of one speaker utterances are drawn, of several the speakers.
+    units = [Resamples(_some(judged.utterances.speakers, own)).unit for own in ([1, 6, 11], range(120))]
+    assert units == ["utterance", "speaker"]
+
+
+def _some(of, indices):
+    return of if isinstance(of, str) else [of[i] for i in indices]
+
+
+def test_models_of_a_group_count_the_test_sets_that_they_have_heard():
+    one, two = made("a", 30, 4), made("b", 30, 5)
+    two = JudgedSet(two.utterances, {"tuned": two.hypotheses["tuned"], "long": two.hypotheses["base"]}, two.normaliser)
+    groups = grouped([one, two])["duration"]
+    for model, sets in (("base", [one]), ("long", [two]), ("tuned", [one, two])):
+        words = sum(judged.figures(model)["words"] for judged in sets)
+        assert sum(values[model]["words"] for values in groups.values() if model in values) == words
+
+
+def test_what_is_written_where_nothing_is_said_is_no_rate_but_a_count():
+    said, heard = ["ja", "", "...", "[Musik] nein"], ["ja ja", "Vielen Dank.", "", "nein"]
+    of = Utterances(list("1234"), said, "de", [1.0] * 4, ["a", "b", "b", "c"], [""] * 4)
+    judged = JudgedSet(of, {"m": heard}, Normaliser.of("words"))
+    assert insertions_in_silence(judged.scored["m"]) == 2
+    groups = grouped([judged])["speaker"]
+    assert groups["b"]["m"] == {"words": 0} and groups["a"]["m"]["wer"] == 1.0
 
 
 def test_the_better_model_is_better_and_its_interval_holds_its_rate():

@@ -18,7 +18,7 @@ from asr.page import TestSet as JudgedOn  # pytest takes what is called Test for
 from asr.page.alignment import Confusions, Edits, align
 from asr.page.drawing import Scale, draw
 from asr.page.recordings import place
-from asr.page.tables import parts
+from asr.page.tables import parts, rate
 
 EVIL = "<script>alert(1)</script><!-- </style> ]]> \"'> <img src=x onerror=alert(1)> & \\u003c"
 
@@ -259,7 +259,8 @@ def test_the_script_makes_no_markup_of_text_and_the_page_needs_no_other_file(tmp
 
 
 def test_figures_gates_and_groups_are_told(tmp_path):
-    written(tmp_path, some_judgement())
+    judgement = some_judgement()
+    written(tmp_path, judgement)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     for text in (
         "3 models on 2 test sets, 40 utterances. 1 of 2 gates missed.",
@@ -271,7 +272,20 @@ def test_figures_gates_and_groups_are_told(tmp_path):
         assert text in page
     for kind in ("speaker", "domain", "duration"):
         assert f"By {kind}" in page
+    for models in judgement.groups["domain"].values():
+        for of in models.values():
+            assert of["wer_low"] < of["wer_high"]
+            cell = f'{rate(of["wer"])} <br><span class="soft">{rate(of["wer_low"])} to {rate(of["wer_high"])}</span>'
+            assert cell in page
     assert page.count('class="curve"') == 2
+
+
+def test_a_group_that_says_no_word_has_no_rate(tmp_path):
+    groups = {"domain": {"home": {"merge_lora": {"wer": 0.5, "words": 4}}, "noise": {"merge_lora": {"words": 0}}}}
+    written(tmp_path, some_judgement(groups=groups))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    noise = page[page.index('aria-label="noise"') :].split("</tbody>")[0]
+    assert ">– <br>" in noise and 'data-label="words">0' in noise and "nan" not in noise
 
 
 def test_figures_that_a_later_version_adds_are_columns(tmp_path):

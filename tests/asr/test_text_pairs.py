@@ -66,6 +66,7 @@ def test_what_does_not_pair_is_named(tmp_path, heard, message):
         ("x.jsonl", b"", r"no row; nothing to judge"),
         ("x.jsonl", b'{"id": "1", "text": "\xff"}', r"x.jsonl: not UTF-8"),
         ("x.csv", b"id,text\n1,a,b\n", r"x.csv:2: 2 columns in the head, another number here"),
+        ("x.csv", b"id,text,text\n1,a,b\n", r"x.csv:1: two columns are called 'text'; rename one of them"),
         ("x.jsonl", b'{"id": "1", "text": " "}', r"id 1 without a reference"),
     ],
 )

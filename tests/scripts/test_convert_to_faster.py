@@ -151,7 +151,7 @@ def test_damaged_weights_are_one_clear_message(exported, tmp_path):
     shutil.copytree(exported[0], tmp_path / "model")
     weights = tmp_path / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(UserError, match="cannot be converted; make or copy the model again"):
+    with pytest.raises(UserError, match="weights cannot be read, make or copy the model again"):
         run(tmp_path / "model", tmp_path / "out", ["int8"])
     assert not (tmp_path / "out").exists()
 
