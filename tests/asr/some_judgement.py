@@ -107,9 +107,13 @@ def some_judgement(count: int = 40, sounds: int = 8, seed: int = 0, **changes) -
             Difference("convert_to_faster/int8", "base_model", "general", -0.27, -0.31, -0.22, 0.0002, 1.0),
         ],
         "gates": [
-            Gate("merge_lora general wer - base_model general wer", -0.29, 0.0, True),
-            Gate("|convert_to_faster/int8 general wer - merge_lora general wer|", 0.021, 0.01, False),
+            Gate("merge_lora general wer - base_model general wer", -0.29, (-0.31, -0.27), "at most 0", True),
+            Gate("|convert_to_faster/int8 general wer - merge_lora general wer|", 0.021, None, "at most 0.01", False),
         ],
+        "silence": {
+            "base_model": {"clips": 14, "with_text": 0.5, "phantom": 0.25, "no_speech_probability": 0.125},
+            "convert_to_faster/int8": {"clips": 14, "with_text": 0.0, "phantom": 0.0},
+        },
         "groups": groups,
         "curves": [
             Curve("train_german_model loss", [(10 * i, 12 / (1 + i / 8)) for i in range(1, 80)]),

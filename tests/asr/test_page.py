@@ -213,7 +213,7 @@ def test_nothing_from_the_data_is_markup(tmp_path):
         rows=[row, replace(row, groups={"speaker": "b", EVIL: "b"})],
         audio={EVIL: tone(0.1, 300)},
         differences=[Difference(models[1].name, models[0].name, EVIL, -0.1, -0.2, 0.1, 0.3, 0.7)],
-        gates=[Gate(EVIL, 1.0, 0.5, False)],
+        gates=[Gate(EVIL, 1.0, (0.5, 1.5), EVIL, False)],
         groups={"speaker": {EVIL: {m.name: figures for m in models}}, EVIL: {EVIL: {models[0].name: figures}}},
         curves=[Curve(EVIL, [(1, 2.0), (2, 1.0)])],
         notes=[EVIL],
@@ -339,3 +339,10 @@ def test_many_speakers_are_no_menu(tmp_path):
     rows = [one_row(id=str(i), groups={"speaker": str(i), "domain": GERMAN[i % 2]}) for i in range(301)]
     page, _ = written(tmp_path, some_judgement(rows=rows, audio={}))
     assert [select["data-filter"] for select in page.all("select") if "data-filter" in select] == ["domain"]
+
+
+def test_where_nobody_speaks_and_the_limits_of_gates_are_shown(tmp_path):
+    written(tmp_path, some_judgement())
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert all(told in page for told in ("50.00 %", "25.00 %", "0.125", "known phantom"))
+    assert "[−0.3100, −0.2700] at most 0<" in page and "at most 0.01<" in page

@@ -45,7 +45,8 @@ def test_each_type_is_a_folder_that_whisper_cpp_opens(model_dir, tmp_path, capfd
     assert {path.name for path in out.iterdir()} == set(TYPES)
     sizes = []
     for name in TYPES:
-        assert {path.name for path in (out / name).iterdir()} == {"ggml-model.bin", "lineage.json", "README.md"}
+        beside = {"generation_config.json", "lineage.json", "README.md"}
+        assert {path.name for path in (out / name).iterdir()} == {"ggml-model.bin", *beside}
         lineage = json.loads((out / name / "lineage.json").read_text())
         assert lineage["params"] == {"type": name} and lineage["inputs"]["model"]["sha256"] == sha256(model_dir)
         assert WhisperCpp(out / name / "ggml-model.bin", 1).prompt("de") == [50258, 50261, 50359, 50363]
