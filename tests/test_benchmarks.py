@@ -449,3 +449,17 @@ def test_the_ratio_of_all_models_is_that_of_their_sums():
         {module.REFERENCE: [Turn(1.0, seconds, 0.0)], module.OURS: [Turn(1.0, 2.0, 0.0)]} for seconds in (3.0, 9.0)
     ]
     assert module.together(turns) == "all 2 models, medians: 12.0 s and 4.0 s, ratio 3.00"
+
+
+def test_both_ways_to_score_find_the_same_rates():
+    module = benchmark("scoring")
+    (work, ours), (_, plain) = next(module.judged(300)), next(module.plain(300, resamples=2_000))
+    assert work == 300
+    (mine, difference), (theirs, gained) = ours(), plain()
+    for own, other in zip(mine, theirs, strict=True):
+        assert 0.01 < own["wer"] < 0.1
+        for name in ("wer", "cer", "wer_raw", "cer_raw"):
+            assert own[name] == pytest.approx(other[name])
+        for name in ("wer_low", "wer_high", "cer_low", "cer_high"):
+            assert own[name] == pytest.approx(other[name], rel=0.05)  # drawn by other random numbers
+    assert (difference.low, difference.high, difference.wins) == pytest.approx(gained, abs=0.05)
