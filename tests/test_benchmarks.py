@@ -463,3 +463,22 @@ def test_both_ways_to_score_find_the_same_rates():
         for name in ("wer_low", "wer_high", "cer_low", "cer_high"):
             assert own[name] == pytest.approx(other[name], rel=0.05)  # drawn by other random numbers
     assert (difference.low, difference.high, difference.wins) == pytest.approx(gained, abs=0.05)
+
+
+def test_each_way_to_convert_is_measured(tmp_path, capsys):
+    module = benchmark("conversion_memory")
+    megabytes = module.make_model(tmp_path / "model", "float16", module.SHAPE | {"width": 64, "heads": 2})
+    assert 5 < megabytes < 10
+    names = []
+    for name, line in list(module.commands(tmp_path / "model", tmp_path, None))[:-1]:
+        peak = module.measure(line)  # ends with what was said, if it fails
+        names.append(name)
+        assert 0 < peak.process_megabytes <= peak.megabytes
+        assert f"{peak.megabytes / megabytes:.2f} times" in module.line_of(name, peak, megabytes)
+    assert len(names) == 4
+    theirs = (tmp_path / "theirs" / "model.bin").read_bytes()
+    assert theirs == (tmp_path / "convert_to_faster_int8" / "int8" / "model.bin").read_bytes()
+    sizes = [(tmp_path / file).stat().st_size for file in ("h5.bin", "convert_to_ggml_f16/f16/ggml-model.bin")]
+    assert 0.85 < sizes[0] / sizes[1] < 1  # ours has a vocabulary and filters as well
+    proved = list(module.commands(tmp_path / "model", tmp_path, tmp_path))
+    assert [name.split(", ", 1)[1] for name, _ in proved] == ["int8, proved", "f16, proved", "q5_1, proved"]

@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -168,8 +168,10 @@ def proof_of(model_dir: Path, values: Mapping | None) -> Callable[[Callable[[], 
             "not compared with its model: it knows English alone, which no test set is judged in"
         )
     limits = {name: value for name, value in values.items() if name not in ("audio_dir", "utterances")}
-    parity = Parity(model_dir, read_heard(values["audio_dir"], values["utterances"]), BATCH)
-    return lambda open_engine, export: parity.prove(open_engine, export, Limits(**limits))
+    heard = read_heard(values["audio_dir"], values["utterances"])
+    # Opened with the first proof, so that the model takes no memory while it is converted.
+    parity = cache(lambda: Parity(model_dir, heard, BATCH))
+    return lambda open_engine, export: parity().prove(open_engine, export, Limits(**limits))
 
 
 def misses(measured: Mapping, limits: Limits) -> list[str]:
