@@ -39,10 +39,11 @@ def main(params: ConvertToFaster) -> None:
     inputs = {"model": sha256(model_dir)}
     proof = proof_of(model_dir, params.parity.model_dump() if params.parity else None)
     with output_folder(params.output_dir) as folder:
-        for quantization in dict.fromkeys(params.quantizations):
-            export = folder / quantization
+        exports = {quantization: folder / quantization for quantization in params.quantizations}
+        for quantization, export in exports.items():  # all of them, before the proof has the model in memory
             convert(model_dir, export, quantization)
             set_chunk(export, params.chunk_seconds)
+        for quantization, export in exports.items():
             open_once(export)
             equal = proof(partial(FasterWhisper, export, BATCH, beam_size=1, threads=workers()), export)
             made_with = {"quantization": quantization, "chunk_seconds": params.chunk_seconds}

@@ -37,13 +37,14 @@ def main(params: ConvertToGgml) -> None:
     inputs = {"model": sha256(model_dir)}
     proof = proof_of(model_dir, params.parity.model_dump() if params.parity else None)
     with output_folder(params.output_dir) as folder:
-        for name in types:
-            export = folder / name
-            export.mkdir()
-            file = export / "ggml-model.bin"
+        files = {name: folder / name / "ggml-model.bin" for name in types}
+        for name, file in files.items():  # all of them, before the proof has the model in memory
+            file.parent.mkdir()
             write_ggml(model_dir, file, name)
-            (export / GENERATION_CONFIG).write_text(json.dumps(suppressed) + "\n", encoding="utf-8")
+            file.with_name(GENERATION_CONFIG).write_text(json.dumps(suppressed) + "\n", encoding="utf-8")
             open_in_child(file, workers())
+        for name, file in files.items():
+            export = file.parent
             if name == "f32":
                 equal = "not compared: whisper.cpp cannot compute with float32, f16 is the largest that it runs"
             else:

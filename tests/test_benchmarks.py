@@ -414,3 +414,71 @@ def test_each_way_to_train_real_clips_can_be_done_again(outputs, tmp_path, capsy
                 seconds == pytest.approx(1.0) if full_share != 1.0 else seconds > 1.0
             )  # of a window; the clips have one each
             assert run().global_step == steps
+
+
+def test_both_ways_to_evaluate_write_the_same_until_the_stage_stops(outputs, tmp_path, capsys):
+    module = benchmark("evaluation")
+    module.TEST_SETS = ("general",)
+    for number, side in enumerate((module.guides, module.ours)):
+        jobs = side(outputs, "base_model", tmp_path / str(number))
+        for _ in range(2):
+            work, run = next(jobs)
+            assert work == pytest.approx(2.0)
+            run()
+        next(jobs)  # what was written is a file by now
+    next(jobs := module.encoder(outputs, "base_model"))[1]()
+    assert next(jobs)[0] == pytest.approx(2.0)
+    theirs, ours = (json.loads((tmp_path / str(number)).read_text(encoding="utf-8")) for number in (0, 1))
+    assert len(ours) == 2
+    said = module.agreement(theirs, ours)
+    assert "2 go on" in said and "others" not in said  # the model was never trained, so that it rambles
+
+
+def test_transcripts_are_counted_as_the_same_longer_or_others():
+    module = benchmark("evaluation")
+    theirs = {"same": "Grün", "longer": "Grün ist es", "other": "Rot"}
+    said = module.agreement(theirs, {"same": "Grün", "longer": "Grün i\ufffd", "other": "Grün"})
+    assert said.startswith("1 of 3 transcripts are the same; 1 go on") and said.endswith("; 1 are others")
+
+
+def test_the_ratio_of_all_models_is_that_of_their_sums():
+    from side_by_side import Turn
+
+    module = benchmark("evaluation")
+    turns = [
+        {module.REFERENCE: [Turn(1.0, seconds, 0.0)], module.OURS: [Turn(1.0, 2.0, 0.0)]} for seconds in (3.0, 9.0)
+    ]
+    assert module.together(turns) == "all 2 models, medians: 12.0 s and 4.0 s, ratio 3.00"
+
+
+def test_both_ways_to_score_find_the_same_rates():
+    module = benchmark("scoring")
+    (work, ours), (_, plain) = next(module.judged(300)), next(module.plain(300, resamples=2_000))
+    assert work == 300
+    (mine, difference), (theirs, gained) = ours(), plain()
+    for own, other in zip(mine, theirs, strict=True):
+        assert 0.01 < own["wer"] < 0.1
+        for name in ("wer", "cer", "wer_raw", "cer_raw"):
+            assert own[name] == pytest.approx(other[name])
+        for name in ("wer_low", "wer_high", "cer_low", "cer_high"):
+            assert own[name] == pytest.approx(other[name], rel=0.05)  # drawn by other random numbers
+    assert (difference.low, difference.high, difference.wins) == pytest.approx(gained, abs=0.05)
+
+
+def test_each_way_to_convert_is_measured(tmp_path, capsys):
+    module = benchmark("conversion_memory")
+    megabytes = module.make_model(tmp_path / "model", "float16", module.SHAPE | {"width": 64, "heads": 2})
+    assert 5 < megabytes < 10
+    names = []
+    for name, line in list(module.commands(tmp_path / "model", tmp_path, None))[:-1]:
+        peak = module.measure(line)  # ends with what was said, if it fails
+        names.append(name)
+        assert 0 < peak.process_megabytes <= peak.megabytes
+        assert f"{peak.megabytes / megabytes:.2f} times" in module.line_of(name, peak, megabytes)
+    assert len(names) == 4
+    theirs = (tmp_path / "theirs" / "model.bin").read_bytes()
+    assert theirs == (tmp_path / "convert_to_faster_int8" / "int8" / "model.bin").read_bytes()
+    sizes = [(tmp_path / file).stat().st_size for file in ("h5.bin", "convert_to_ggml_f16/f16/ggml-model.bin")]
+    assert 0.85 < sizes[0] / sizes[1] < 1  # ours has a vocabulary and filters as well
+    proved = list(module.commands(tmp_path / "model", tmp_path, tmp_path))
+    assert [name.split(", ", 1)[1] for name, _ in proved] == ["int8, proved", "f16, proved", "q5_1, proved"]

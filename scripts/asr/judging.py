@@ -45,7 +45,7 @@ class JudgedSet:
             model: [score_utterance(*pair, normaliser) for pair in zip(utterances.references, texts, strict=True)]
             for model, texts in hypotheses.items()
         }
-        if not all(total(scored).words.words for scored in self.scored.values()):
+        if not all(any(one.words.words for one in scored) for scored in self.scored.values()):
             raise UserError(
                 f"profile {normaliser.name}: leaves no word of {utterances.ids[0]} and the rest of its test set; choose another"
             )

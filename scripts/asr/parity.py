@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -193,8 +193,9 @@ def proof_of(model_dir: Path, values: Mapping | None) -> Callable[[Callable[[], 
     limits = {name: value for name, value in values.items() if name not in ("audio_dir", "utterances", "before_dir")}
     if before_dir := values["before_dir"]:
         require_folder(before_dir, "run the stage base_model first, or leave parity.before_dir out")
-    parity = Parity(model_dir, heard, BATCH, before_dir)
-    return lambda open_engine, export: parity.prove(open_engine, export, Limits(**limits))
+    # Opened with the first proof, so that the model takes no memory while it is converted.
+    parity = cache(lambda: Parity(model_dir, heard, BATCH, before_dir))
+    return lambda open_engine, export: parity().prove(open_engine, export, Limits(**limits))
 
 
 def misses(measured: Mapping, limits: Limits) -> list[str]:

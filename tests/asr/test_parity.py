@@ -1,21 +1,27 @@
 """An export of the same weights is equal to its model; one of others is not, and the figures say in what."""
 
+import io
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from ctranslate2.converters import TransformersConverter
+from datasets.arrow_writer import ArrowWriter
 from one_sentence import teach
 from transformers import WhisperFeatureExtractor
 
+from asr.errors import UserError
 from asr.faster_engine import FasterWhisper
 from asr.heard import Heard
 from asr.model import load_whisper, save_whisper
 from asr.new_model import new_whisper
-from asr.parity import Limits, Parity, misses
+from asr.parity import Limits, Parity, misses, proof_of
 from asr.transformers_engine import Transformers
+from asr.utterance import Utterance, columns
 from asr.vocabulary import whisper_tokenizer
 
 SENTENCE = "Schalte das Licht ein."
@@ -125,3 +131,16 @@ def test_probabilities_are_those_of_the_models_own_softmax(made, heard):
     for i, token in enumerate(text):
         expected = logits[len(prompt) - 1 + i, : tokenizer.eos_token_id].log_softmax(-1)[token]
         assert engine.log_probabilities(heard.waveforms[0], prompt, text)[i] == pytest.approx(float(expected), abs=1e-3)
+
+
+def test_the_model_is_opened_by_the_first_proof_and_not_while_it_is_converted(made, heard, tmp_path):
+    soundfile.write(file := io.BytesIO(), heard.waveforms[0], 16_000, format="FLAC")
+    (tmp_path / "audio" / "dev").mkdir(parents=True)
+    with ArrowWriter(path=str(tmp_path / "audio" / "dev" / "00000.arrow"), features=columns()) as writer:
+        writer.write(Utterance("a/0", file.getvalue(), SENTENCE, "de", "", "a", "", "dev", 1.0).row())
+        writer.finalize()
+    shutil.copytree(made / "model", tmp_path / "model")
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"no weights")
+    proof = proof_of(tmp_path / "model", {"audio_dir": tmp_path / "audio", "utterances": 1, **vars(LIMITS)})
+    with pytest.raises(UserError, match="the weights cannot be read"):
+        proof(lambda: None, tmp_path)
