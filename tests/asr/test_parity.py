@@ -141,6 +141,8 @@ def test_the_model_is_opened_by_the_first_proof_and_not_while_it_is_converted(ma
         writer.finalize()
     shutil.copytree(made / "model", tmp_path / "model")
     (tmp_path / "model" / "model.safetensors").write_bytes(b"no weights")
-    proof = proof_of(tmp_path / "model", {"audio_dir": tmp_path / "audio", "utterances": 1, **vars(LIMITS)})
+    proof = proof_of(
+        tmp_path / "model", {"audio_dir": tmp_path / "audio", "utterances": 1, "before_dir": None, **vars(LIMITS)}
+    )
     with pytest.raises(UserError, match="the weights cannot be read"):
         proof(lambda: None, tmp_path)
