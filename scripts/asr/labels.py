@@ -17,9 +17,10 @@ from itertools import accumulate
 
 from tokenizers import Tokenizer
 
+from asr.errors import UserError
 from asr.text import SPACELESS
 from asr.utterance import Segment, written_in
-from asr.whisper_shape import MAX_PROMPT_TOKENS, MAX_TIMESTAMP, MAX_TOKENS, TIMESTAMP_SECONDS
+from asr.whisper_shape import ENGLISH_VOCABULARY_SIZE, MAX_PROMPT_TOKENS, MAX_TIMESTAMP, MAX_TOKENS, TIMESTAMP_SECONDS
 
 IGNORED = -100  # no loss at this position
 
@@ -57,9 +58,17 @@ class Labeler:
 
     Args:
         tokenizer: a Whisper tokenizer of transformers.
+
+    Raises:
+        UserError: it is that of a model which knows English alone.
     """
 
     def __init__(self, tokenizer):
+        if len(tokenizer) == ENGLISH_VOCABULARY_SIZE:
+            raise UserError(
+                "base_model: the model knows English alone and has never read the language and the task that labels begin "
+                "with; start from a multilingual one, as openai/whisper-small instead of whisper-small.en"
+            )
         self._text = plain_tokenizer(tokenizer.backend_tokenizer.to_str())
         self._id = tokenizer.convert_tokens_to_ids
         self._token = tokenizer.convert_ids_to_tokens

@@ -26,6 +26,7 @@ from asr.faster_engine import FasterWhisper
 from asr.ggml import require_whisper_cpp_shape
 from asr.hearing import Ways, listen
 from asr.judged import TRANSFORMERS, Judged
+from asr.labels import Labeler
 from asr.libwhisper import Libwhisper
 from asr.model import save_whisper
 from asr.new_model import new_whisper
@@ -294,3 +295,8 @@ def test_models_are_told_apart_by_their_files(made, tmp_path):
     for content in ("{", "[]", "{}"):
         (tmp_path / "config.json").write_text(content)
         assert not knows_english_alone(tmp_path)
+
+
+def test_it_is_not_trained_on_labels_that_it_is_never_prompted_with():
+    with pytest.raises(UserError, match="knows English alone .* start from a multilingual one"):
+        Labeler(english_tokenizer())
