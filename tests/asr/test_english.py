@@ -298,5 +298,5 @@ def test_models_are_told_apart_by_their_files(made, tmp_path):
 
 
 def test_it_is_not_trained_on_labels_that_it_is_never_prompted_with():
-    with pytest.raises(UserError, match="knows English alone .* start from a multilingual one"):
+    with pytest.raises(UserError, match=r"knows English alone .* start from a multilingual one"):
         Labeler(english_tokenizer())
