@@ -104,8 +104,10 @@ def require_languages(plan: Sequence[Judged], languages: Mapping[str, str]) -> N
 
 def _said(plan, waveforms, languages, ways: Ways, heard: Heard) -> Iterator[tuple[list, int, object]]:
     """A list of answers, a position in it and the answer, one folder after the other."""
+    engine = None
     for _, group in groupby(sorted(plan, key=lambda judged: judged.folder), lambda judged: judged.folder):
         judgements = list(group)
+        del engine  # no two are in memory at once
         engine = _open(judgements[0], ways)
         for judged in judgements:
             for name in judged.test_sets:

@@ -105,6 +105,8 @@ def gate(**figures: str) -> dict[str, object]:
         ({"prepare_audio.sources.general.language": "dt"}, "prepare_audio.sources.general.language", "Whisper knows no language dt; it has af am ar "),
         ({"prepare_audio.max_tokens": 441}, "prepare_audio.max_tokens", "Input should be less than or equal to 440, got 441"),
         ({"evaluation.silence_seconds": []}, "evaluation", "silence_seconds: empty, which leaves the test set silence without clips"),
+        ({"evaluation.test_sets": ["silence"], "evaluation.language_test_sets": [], "evaluation.timestamps_test_sets": [], "evaluation.gates": []}, "evaluation", "test_sets: silence alone, in which there is no word"),
+        ({"evaluation.models": {"training_data": "outputs/base_model"}, "evaluation.gates": []}, "evaluation", "models: training_data is what metrics.json calls"),
         ({"evaluation.language_test_sets": ["general", "silence"]}, "evaluation", "language_test_sets: silence is none of test_sets in which"),
         ({"evaluation.timestamps_test_sets": ["long"]}, "evaluation", "timestamps_test_sets: long is none of test_sets in which"),
         (gate(minus="train_german_model general"), "evaluation.gates.0.minus", "String should match pattern"),

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from asr.judged import SILENCE
+from asr.judged import SILENCE, TRAINING
 from asr.params.section import Group, Section, Share
 
 Quantization = Literal[
@@ -173,6 +173,10 @@ class Evaluation(Section):
 
     @pydantic.model_validator(mode="after")
     def _check(self):
+        if {*self.test_sets} == {SILENCE}:
+            raise ValueError(f"test_sets: {SILENCE} alone, in which there is no word to be wrong about; add a source")
+        if TRAINING in self.models:
+            raise ValueError(f"models: {TRAINING} is what metrics.json calls the training's data; choose another name")
         if SILENCE in (*self.test_sets, *self.engine_test_sets) and not self.silence_seconds:
             raise ValueError(f"silence_seconds: empty, which leaves the test set {SILENCE} without clips; give lengths")
         for name in ("language_test_sets", "timestamps_test_sets"):
