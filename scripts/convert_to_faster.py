@@ -58,12 +58,15 @@ def convert(model_dir: Path, export: Path, quantization: str) -> None:
     from ctranslate2.converters import TransformersConverter
     from safetensors import SafetensorError
 
+    from asr.english import complete_english
     from asr.model import load_whisper
 
     class Converter(TransformersConverter):
         def load_model(self, model_class, model_name_or_path, **options):
-            """Whole, and with the languages that an older folder's generation configuration does not list."""
-            return load_whisper(Path(model_name_or_path), options.get("dtype") or "auto")[0]
+            """Whole, and with the languages and suppressed tokens that an older folder's configuration does not list."""
+            model, tokenizer, _ = load_whisper(Path(model_name_or_path), options.get("dtype") or "auto")
+            complete_english(model, tokenizer)
+            return model
 
     # Without preprocessor_config.json faster-whisper computes 80 mel bins, which a model with 128 refuses.
     converter = Converter(str(model_dir), copy_files=["tokenizer.json", "preprocessor_config.json"])

@@ -28,6 +28,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,16 +65,18 @@ def main(params: Evaluation) -> None:
     from asr.silence import silent_clips
     from asr.test_sets import read_test_sets
 
-    short = [name for name in (*params.test_sets, *params.engine_test_sets) if name != SILENCE]
+    read = {name for one in plan for name in one.test_sets} - {SILENCE}
+    short = [name for name in (*params.test_sets, *params.engine_test_sets) if name in read]
     audio_dir = require_folder(params.audio_dir, "run the stage prepare_audio first")
     test_sets = read_test_sets(audio_dir, short, params.long_test_sets)
     seen = seen_in_training(test_sets, params.training_dirs) if params.training_dirs else {}
     waveforms = {name: of.waveforms for name, of in test_sets.items()}
     languages = {name: of.language for name, of in test_sets.items()}
-    if params.silence_seconds:
-        waveforms[SILENCE] = [clip for _, clip in silent_clips(seed=0, seconds=params.silence_seconds)]
-        languages[SILENCE] = next(iter(languages.values()))
+    silence = silent_clips(seed=0, seconds=params.silence_seconds)
+    waveforms[SILENCE], languages[SILENCE] = [clip for _, clip in silence], next(iter(languages.values()))
     heard = listen(plan, waveforms, languages, Ways(params.batch, params.beam_size, workers(), params.piece_seconds))
+    for clips in waveforms.values():
+        clips.clear()  # the page has the FLAC bytes
 
     judged_sets = {
         name: JudgedSet(
@@ -94,10 +97,10 @@ def main(params: Evaluation) -> None:
     with output_folder(params.output_dir) as folder:
         write_json(folder / "metrics.json", metrics)
         write_plotted(folder / "wer.csv", plan, metrics)
-        write_json(folder / "differences.json", [vars(one) for one in compared])
+        write_json(folder / "differences.json", [known(vars(one)) for one in compared])
         write_json(folder / "speed.json", heard.speed())
         with (folder / "predictions.jsonl").open("w", encoding="utf-8") as file:
-            rows = predictions(plan, judged_sets)
+            rows = [*predictions(plan, judged_sets), *in_silence(plan, heard, [kind for kind, _ in silence])]
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         names = [one.model for one in plan]
         write_report(folder, names, judged_sets, metrics, compared, judgement, flacs, params.models)
@@ -151,7 +154,8 @@ def figures(plan: list[Judged], judged_sets: "Mapping[str, JudgedSet]", heard: H
                 found |= {LOST: sum(of.lost(judged.model))} if name in judged.long else {}
                 languages = [start.language for start in starts]
                 found |= {LANGUAGE: language_accuracy(languages, of.utterances.language)} if starts else {}
-                found |= {TIMESTAMPS: sum(valid) / len(valid)} if valid else {}
+                spoken = [one for one, said in zip(valid, of.utterances.references, strict=False) if said.strip()]
+                found |= {TIMESTAMPS: sum(spoken) / len(spoken)} if valid else {}
             metrics[judged.model][name] = found
     return metrics
 
@@ -165,7 +169,8 @@ def write_plotted(file: Path, plan: list[Judged], metrics: Mapping) -> None:
             for name in judged.test_sets:
                 if name != SILENCE:
                     of = metrics[judged.model][name]
-                    writer.writerow([judged.model, name, *(f"{of[figure]:.6f}" for figure in PLOTTED)])
+                    rates = (f"{of[figure]:.6f}" if figure in of else "" for figure in PLOTTED)
+                    writer.writerow([judged.model, name, *rates])
 
 
 def predictions(plan: list[Judged], judged_sets: "Mapping[str, JudgedSet]") -> Iterator[dict]:
@@ -178,6 +183,19 @@ def predictions(plan: list[Judged], judged_sets: "Mapping[str, JudgedSet]") -> I
                 row = {"model": judged.model, "test_set": name, "id": of.utterances.ids[i]}
                 row |= {"reference": of.utterances.references[i], "hypothesis": of.hypotheses[judged.model][i]}
                 yield row | scored.figures() | ({LOST: lost[i]} if lost else {})
+
+
+def in_silence(plan: list[Judged], heard: Heard, kinds: list[str]) -> Iterator[dict]:
+    """What is written of each clip in which nobody speaks, as lines of `predictions.jsonl`."""
+    for judged in plan:
+        for i, text in enumerate(heard.texts.get((judged.model, SILENCE), ())):
+            row = {"model": judged.model, "test_set": SILENCE, "id": f"{SILENCE}/{kinds[i]}/{i}"}
+            yield row | {"reference": "", "hypothesis": text}
+
+
+def known(figures: dict) -> dict:
+    """Null in place of what is not known, for which JSON has no number."""
+    return {name: None if isinstance(value, float) and isnan(value) else value for name, value in figures.items()}
 
 
 def differences(plan: list[Judged], judged_sets: "Mapping[str, JudgedSet]") -> "list[Difference]":

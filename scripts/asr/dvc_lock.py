@@ -10,6 +10,7 @@ In: dvc.lock, which DVC writes after each stage, and the environment that it giv
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path, PurePath
 
 import pydantic
@@ -18,6 +19,7 @@ from ruamel.yaml import YAML
 from asr.params_file import Params
 
 CODE = "scripts"  # the folder of what is no data, in every recipe
+OUTSIDE = ("/", "~", "..", "file://")
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def stages_before(folder: Path = Path()) -> StagesBefore | None:
                 waiting += [dep["path"] for dep in one.get("deps", ())]
     items = [item for one in before.values() for item in (*one.get("outs", ()), *_raw(one, locked))]
     return StagesBefore(
-        {_told(item["path"]): item["md5"] for item in items if "md5" in item},
+        _named({item["path"]: item["md5"] for item in items if "md5" in item}),
         {name: _told(_whole(name, section)) for one in before.values() for name, section in _sections(one)},
     )
 
@@ -73,10 +75,8 @@ def _whole(name: str, section: dict) -> dict:
     """A section with its defaults, which the file need not name."""
     try:
         params = Params.model_validate({name: section})
-    except (
-        pydantic.ValidationError
-    ):  # DVC was told to run this stage alone, and an earlier one's code has changed since
-        return section
+    except pydantic.ValidationError:
+        return section  # DVC was told to run this stage alone, and an earlier one's code has changed since
     return getattr(params, name).model_dump(mode="json", exclude_none=True)
 
 
@@ -85,13 +85,23 @@ def _overlap(one: str, other: str) -> bool:
     return a.is_relative_to(b) or b.is_relative_to(a)
 
 
+def _named(digests: Mapping[str, str]) -> dict[str, str]:
+    """By what is told of a path; of two outside the recipe that are called alike the second is "clips (2)"."""
+    named: dict[str, str] = {}
+    for path, digest in digests.items():
+        name = _told(path)
+        number = next(n for n in count(1) if (f"{name} ({n})" if n > 1 else name) not in named)
+        named[f"{name} ({number})" if number > 1 else name] = digest
+    return named
+
+
 def _told(value):
-    """A value with every path that is this machine's own cut down to its name."""
+    """A value with every path that begins outside the recipe (/, ~, .., file://) cut down to its name."""
     if isinstance(value, dict):
         return {key: _told(of) for key, of in value.items()}
     if isinstance(value, list):
         return [_told(of) for of in value]
-    return PurePath(value).name if isinstance(value, str) and value.startswith(("/", "~")) else value
+    return PurePath(value).name if isinstance(value, str) and value.startswith(OUTSIDE) else value
 
 
 def _read(file: Path) -> dict:

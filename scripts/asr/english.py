@@ -8,6 +8,8 @@ have ids too, which such a model has never seen.
 """
 
 import json
+import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +25,7 @@ OF_LANGUAGES = ("language", "task", "lang_to_id", "task_to_id", "forced_decoder_
 
 
 def knows_english_alone(folder: Path) -> bool:
-    """Whether a model in the form of transformers, ONNX or CTranslate2 does, by the number of tokens in its files.
+    """Whether a model in any form that is made here does, by the number of tokens in its files.
 
     False where they name none; whoever opens the folder says what it lacks.
     """
@@ -31,7 +33,7 @@ def knows_english_alone(folder: Path) -> bool:
     size = config.get("vocab_size") if isinstance(config, dict) else None
     if size is None:  # CTranslate2's config.json has none
         vocabulary = _read(folder / "vocabulary.json")
-        size = len(vocabulary) if isinstance(vocabulary, list) else None
+        size = len(vocabulary) if isinstance(vocabulary, list) else _of_ggml(folder / "ggml-model.bin")
     return size == ENGLISH_VOCABULARY_SIZE
 
 
@@ -75,6 +77,12 @@ def complete_english(model: "WhisperForConditionalGeneration", tokenizer: "Whisp
     for name in OF_LANGUAGES:
         if hasattr(generation, name):
             delattr(generation, name)
+
+
+def _of_ggml(file: Path) -> int | None:
+    """The first of the sizes behind the magic number."""
+    with suppress(OSError, struct.error), file.open("rb") as opened:
+        return struct.unpack("<4xi", opened.read(8))[0]
 
 
 def _read(file: Path):

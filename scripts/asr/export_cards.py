@@ -106,7 +106,8 @@ def write_cards(folder: Path, metrics: Metrics, models: Mapping[str, Path], expo
     for name, export in exports.items():
         lineage = _read(export)
         after = of_digest.get(lineage.get("inputs", {}).get("model", {}).get("sha256"), "")
-        tested = compare(metrics, {"before": next(iter(models), ""), "after": after, "export": name})
+        before = next((model for model in models if model != after), "")
+        tested = compare(metrics, {"before": before, "after": after, "export": name})
         lineage["metrics"] = lineage.get("metrics", {}) | {"test": tested}
         (card := folder / name).mkdir(parents=True, exist_ok=True)
         _write(card, lineage)
@@ -171,6 +172,8 @@ def _measured(proof: Mapping | None, tested: Mapping | None) -> str:
             f"The proof of this export, on recordings of {DEV}, which also chose the checkpoint: they show that the export "
             f"is the model, not how good it is on what is new.\n\n{comparison(named)}\n\n{_nearness(proof)}"
         )
+    else:
+        parts.append("This export was not compared with its model.")
     if not tested:
         parts.append("The figures of the test sets stand in the card that the stage `evaluation` writes.")
     return "\n\n".join(parts)

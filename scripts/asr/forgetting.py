@@ -17,7 +17,7 @@ def language_accuracy(identified: Sequence[str], language: str) -> float:
 
 
 def has_valid_timestamps(tokens: Sequence[int], first: int, seconds: float) -> bool:
-    """Whether all text stands between two times, none of which is before an earlier one or behind the sound.
+    """Whether all text stands between two times, the second of them later, none before an earlier one or behind the sound.
 
     Decoders make times grow and begin with one; a model that has forgotten them leaves segments open or runs past the end.
 
@@ -26,7 +26,15 @@ def has_valid_timestamps(tokens: Sequence[int], first: int, seconds: float) -> b
         first: the id of `<|0.00|>`.
         seconds: of sound.
     """
-    times = [(token - first) * TIMESTAMP_SECONDS for token in tokens if token >= first]
-    if not tokens or tokens[0] < first or tokens[-1] < first or len(times) == len(tokens):
-        return False
-    return sorted(times) == times and times[-1] <= seconds + SLACK_SECONDS
+    begin, last, said, wrote = None, 0.0, False, False
+    for token in tokens:
+        if token < first:
+            if begin is None:
+                return False
+            said = wrote = True
+            continue
+        now = (token - first) * TIMESTAMP_SECONDS
+        if now < last or (said and now <= begin):
+            return False
+        begin, last, said = (None if said else now), now, False
+    return wrote and not said and last <= seconds + SLACK_SECONDS

@@ -9,6 +9,7 @@ that name; two such models in one gate mean the same export.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isnan
 
 from asr.errors import UserError
 
@@ -83,13 +84,16 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
+        if self.gate.certain and self.interval is None:  # of one utterance nothing is certain
+            return False
         low, high = self.interval if self.gate.certain else (self.value, self.value)
         if self.gate.at_most is None:
             return low >= self.gate.at_least - _ROUNDING
         return high <= self.gate.at_most + _ROUNDING
 
     def __str__(self) -> str:
-        interval = f" [{self.interval[0]:.4f}, {self.interval[1]:.4f}]" if self.interval else ""
+        unknown = " [not known]" if self.gate.certain else ""
+        interval = f" [{self.interval[0]:.4f}, {self.interval[1]:.4f}]" if self.interval else unknown
         return f"{self.gate} = {self.value:.4f}{interval}, {self.gate.limit}"
 
 
@@ -167,8 +171,10 @@ def _interval(gate: Gate, metrics: Metrics, paired: Paired) -> Interval | None:
     model, test_set, name = gate.figure.split(" ")
     if not (other := gate.minus or gate.distance_to):
         figures = metrics[model][test_set]
-        return figures[f"{name}_low"], figures[f"{name}_high"]
+        return (figures[f"{name}_low"], figures[f"{name}_high"]) if f"{name}_low" in figures else None
     low, high = paired(test_set, name, model, other.split(" ")[0])
+    if isnan(low):
+        return None
     if gate.minus:
         return low, high
     return max(0.0, low, -high), max(0.0, -low, high)  # of a distance: which of both is worse is not asked

@@ -38,8 +38,8 @@ def read_heard(audio_dir: Path, utterances: int, language: str | None = None) ->
     split = load_split(audio_dir, "dev")
     columns = (split[name] for name in ("text", "task", "language", "seconds"))
     rows = [
-        (i, language)
-        for i, (text, task, language, seconds) in enumerate(zip(*columns, strict=True))
+        (i, spoken)
+        for i, (text, task, spoken, seconds) in enumerate(zip(*columns, strict=True))
         if text and task == "transcribe" and seconds <= WINDOW_SECONDS
     ]
     if not rows:
@@ -47,7 +47,7 @@ def read_heard(audio_dir: Path, utterances: int, language: str | None = None) ->
             f"{audio_dir}/dev: no transcribed recording of at most 30 s to compare an export with its model on"
         )
     if language is None:
-        language = Counter(language for _, language in rows).most_common(1)[0][0]
+        language = Counter(spoken for _, spoken in rows).most_common(1)[0][0]
     indices = [i for i, spoken in rows if spoken == language]
     chosen = split.select(sorted(np.random.default_rng(0).permutation(indices)[:utterances].tolist()))
     waveforms = []

@@ -5,12 +5,12 @@
     sets.compare(errors, other_errors, words)       # Difference(-0.010, -0.014, -0.006, p=0.0004, wins=0.9998, …)
 
 A speaker's utterances stand or fall together, so that speakers are drawn and not utterances; where no speaker is known, or
-only one, an utterance is drawn, and `unit` says so. Drawn from a few speakers the bootstrap is far too sure (of two equal models it
-tells every third pair apart with three of them), so below `FEW` the intervals are Student's, of the speakers' own rates. Rates are
-fractions.
+only one, an utterance is drawn, and `unit` says so. Drawn from a few the bootstrap is far too sure (of two equal models it tells
+every third pair apart with three speakers), so below `FEW` the intervals are Student's, of the speakers' own rates. What nobody can
+know, as from one utterance, is NaN, which keeps no limit. Rates are fractions.
 
 Source: Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation", ICASSP 2004; by blocks,
-arXiv 1912.09508; a ratio's standard error from clusters, Cochran, "Sampling Techniques", chapter 6.
+arXiv 1912.09508; of no error at all, Clopper and Pearson 1934; a ratio's standard error from clusters, Cochran, "Sampling Techniques", chapter 6.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from scipy import stats
 RESAMPLES = 10_000
 LEVEL = 0.95
 POWER = 1.96 + 0.84  # standard errors that a difference must be for a test at 5 % to find it in 4 of 5 test sets
-FEW = 20  # speakers
+FEW = 20  # speakers, or utterances
 CHUNK = 10**6  # draws at once
 
 
@@ -35,6 +35,10 @@ class Interval:
     low: float
     high: float
 
+    def bounds(self, name: str) -> dict[str, float]:
+        """`{"wer_low": …, "wer_high": …}`; nothing where they are not known."""
+        return {} if np.isnan(self.high) else {f"{name}_low": self.low, f"{name}_high": self.high}
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -45,9 +49,7 @@ class Difference:
     high: float
     p: float  # two-sided: how often chance alone would show as much
     wins: float  # share of the resampled test sets in which the first makes fewer errors; a draw is half a win
-    smallest: (
-        float | None
-    )  # the smallest true difference of such a pair that such a test set would show in four of five cases
+    smallest: float | None  # the smallest true one of such a pair that such a test set would show in four of five cases
 
 
 class Resamples:
@@ -64,14 +66,17 @@ class Resamples:
         self._group = np.unique(list(names), return_inverse=True)[1]
         self.units = int(self._group.max()) + 1
         self._resamples, self._seed = resamples, seed
+        self._of_words: dict[bytes, np.ndarray] = {}
 
     def interval(self, errors: Sequence[float], words: Sequence[float]) -> Interval:
         """The rate of a corpus; `errors` and `words` of each utterance."""
         errors, words = np.asarray(errors, np.float64), np.asarray(words, np.float64)
         rate = float(errors.sum() / max(words.sum(), 1))
+        if not errors.any():
+            return Interval(0.0, 0.0, float(1 - ((1 - LEVEL) / 2) ** (1 / max(words.sum(), 1))))
         if self._few:
             margin = self._deviation(errors, words) * _student(self.units - 1)
-            return Interval(rate, max(rate - margin, 0.0), rate + margin)
+            return Interval(rate, float(np.maximum(rate - margin, 0.0)), rate + margin)
         return Interval(rate, *_bounds(self._rates(errors, words)))
 
     def compare(self, errors: Sequence[float], others: Sequence[float], words: Sequence[float]) -> Difference:
@@ -91,24 +96,27 @@ class Resamples:
 
     @property
     def _few(self) -> bool:
-        return self.unit == "speaker" and self.units < FEW
+        return self.units < FEW
 
     def _compare_few(self, gained: np.ndarray, words: np.ndarray) -> Difference:
         difference = float(gained.sum() / max(words.sum(), 1))
+        if not gained.any():
+            return Difference(0.0, 0.0, 0.0, 1.0, 0.5, None)
         deviation, freedom = self._deviation(gained, words), self.units - 1
+        if not deviation > 0:  # one alone, or all alike: then their signs are all that is known
+            p = min(1.0, 2 * 0.5**self.units)
+            bound = difference if p < 1 - LEVEL else float("nan")
+            return Difference(difference, bound, bound, p, 1 - p / 2 if difference < 0 else p / 2, None)
         margin = deviation * _student(freedom)
-        if deviation:
-            below = float(
-                stats.t.cdf(-difference / deviation, freedom)
-            )  # how sure it is that the first makes fewer errors
-        else:
-            below = 0.5 if difference == 0 else float(difference < 0)
+        below = float(stats.t.cdf(-difference / deviation, freedom))  # how sure it is that the first makes fewer errors
         p = min(1.0, 2 * min(below, 1 - below))
         smallest = deviation * (_student(freedom) + float(stats.t.ppf(0.8, freedom)))
         return Difference(difference, difference - margin, difference + margin, p, below, smallest or None)
 
     def _deviation(self, values: np.ndarray, words: np.ndarray) -> float:
-        """Of the ratio of both sums, from the speakers' deviations from it."""
+        """Of the ratio of both sums, from the speakers' deviations from it; NaN of one alone."""
+        if self.units == 1:
+            return float("nan")
         sums = [np.bincount(self._group, weights=of, minlength=self.units) for of in (values, words)]
         total = max(sums[1].sum(), 1)
         off = sums[0] - sums[0].sum() / total * sums[1]
@@ -124,8 +132,15 @@ class Resamples:
 
     def _rates(self, errors: np.ndarray, words: np.ndarray) -> np.ndarray:
         """float64 `[drawn]`: errors a word of each resampled test set in which a word is said; of the others there is none."""
-        drawn, said = self._sums(errors), self._sums(words)
+        drawn, said = self._sums(errors), self._said(words)
         return drawn[said > 0] / said[said > 0] if said.any() else drawn
+
+    def _said(self, words: np.ndarray) -> np.ndarray:
+        """The sums of words, or of characters, which are the same for each model."""
+        key = words.tobytes()
+        if key not in self._of_words:
+            self._of_words[key] = self._sums(words)
+        return self._of_words[key]
 
     @cached_property
     def _drawn(self) -> np.ndarray:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from asr.english import knows_english_alone
 from asr.errors import UserError
 from asr.paths import require_folder
 
@@ -93,7 +94,8 @@ def planned(models: Mapping[str, Path], exports: Mapping[str, Path], sets: Sets)
     for name, folder in models.items():
         require_folder(folder, f"run the stage that makes it, or give another for evaluation.models.{name}")
         short = sets.of("test_sets")
-        asked, timed = (tuple(s for s in short if s in of) for of in (started, {*sets.timestamps_test_sets}))
+        of_start = {SILENCE} if knows_english_alone(folder) else started  # which knows one language needs not to guess
+        asked, timed = (tuple(s for s in short if s in of) for of in (of_start, {*sets.timestamps_test_sets}))
         plan.append(Judged(name, folder, TRANSFORMERS, "greedy", (*short, *long), long, asked, timed))
     for name, way in WAYS.items():
         if way.stage in exports and (test_sets := sets.of(way.test_sets)):
@@ -122,7 +124,12 @@ def names_of(plan: Sequence[Judged], of_training: bool) -> dict[str, dict[str, t
 def _exports(folder: Path, stage: str) -> list[Path]:
     remedy = f"run the stage {stage} first"
     found = sorted(path for path in require_folder(folder, remedy).iterdir() if path.is_dir())
-    found = [path for path in found if path.name not in NOT_COMPUTED.get(stage, ())]
     if not found:
         raise UserError(f"{folder}: no export in it; {remedy}")
+    left_out = NOT_COMPUTED.get(stage, ())
+    found = [path for path in found if path.name not in left_out]
+    if not found:
+        raise UserError(
+            f"{folder}: holds {', '.join(left_out)} alone, which its engine cannot compute with; convert to another type too"
+        )
     return found

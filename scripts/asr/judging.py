@@ -57,13 +57,13 @@ class JudgedSet:
         return self._resamples.unit
 
     def figures(self, model: str) -> dict[str, float | int | str]:
-        """Rates, their bounds and counts, the share of transcripts that ramble, and the profile that texts were compared by."""
+        """Rates, their bounds as far as they are known, and counts, the share of transcripts that ramble, and the profile that texts were compared by."""
         scored = self.scored[model]
         counts = {"wer": [one.words for one in scored], "cer": [one.characters for one in scored]}
         bounds = {}
         for name, of in counts.items():
             interval = self._resamples.interval([one.errors for one in of], [one.words for one in of])
-            bounds |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+            bounds |= interval.bounds(name)
         rest = {
             "insertions_in_silence": insertions_in_silence(scored),
             "rambling": sum(bool(rambles(text)) for text in self.hypotheses[model]) / len(scored),
@@ -140,7 +140,7 @@ def _of_group(
         if figures["words"]:  # else there is no rate
             for name, errors, length in (("wer", of[0], of[1]), ("cer", of[2], of[3])):
                 interval = drawn[heard].interval(errors, length)
-                figures |= {name: interval.rate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+                figures |= {name: interval.rate} | interval.bounds(name)
     return found
 
 

@@ -147,7 +147,7 @@ def table(names: Sequence[str], rows: Sequence[Sequence], numbers: Collection[st
 
 def words(text: object) -> str:
     """A text as one line of Markdown that means nothing but its words, in a table too."""
-    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", " ".join(str(text).split()))
+    return re.sub(r"([\\`*_~&\[\]<>|])", r"\\\1", " ".join(str(text).split()))
 
 
 def licence(base: str) -> str:

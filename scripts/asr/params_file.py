@@ -80,7 +80,8 @@ class Params(Group):
             return
         known = {name: (*judged.test_sets, *judged.long_test_sets) for name in judged.models}
         if judged.training_dirs:
-            known[TRAINING] = tuple(name for name in (*judged.test_sets, *judged.long_test_sets) if name != SILENCE)
+            heard = dict.fromkeys((*judged.test_sets, *judged.engine_test_sets, *judged.long_test_sets))
+            known[TRAINING] = tuple(name for name in heard if name != SILENCE)
         for name, way in WAYS.items():
             known |= {f"{name}/{export}": getattr(judged, way.test_sets) for export in self._exports(way.stage)}
         for number, gate in enumerate(judged.gates):

@@ -162,7 +162,7 @@ class Parity:
             mine = self._model.encoded(waveform)
             cosines.append(float((mine * its).sum() / (np.linalg.norm(mine) * np.linalg.norm(its))))
             errors.append(float(np.abs(mine - its).max()))
-        return {"lowest_cosine": min(cosines), "maximum_error": max(errors)}
+        return {"lowest_cosine": float(np.min(cosines)), "maximum_error": float(np.max(errors))}
 
     def _probabilities(self, engine: Engine) -> dict | None:
         differences = []

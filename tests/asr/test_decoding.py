@@ -110,6 +110,10 @@ def test_a_remembered_encoding_is_the_encoders(folders):
         plain = WhisperModel.encode(fresh, window)
         assert np.array_equal(np.array(used.encode(window)), np.array(plain))
     assert used.encode(first) is used.encode(first)
+    saved = used.seconds_saved
+    assert saved > 0  # of the encoder's time, which is added where a way to decode is timed
+    used.encode(second)
+    assert used.seconds_saved > saved
     used.MOST_BYTES = 0
     third = first + second
     assert used.encode(third) is not used.encode(third)

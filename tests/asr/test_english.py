@@ -288,7 +288,7 @@ def test_another_language_is_refused_before_anything_is_opened(made, tmp_path):
 
 
 def test_models_are_told_apart_by_their_files(made, tmp_path):
-    assert all(knows_english_alone(made / FORMS[form]) for form in ("transformers", "ctranslate2", "onnx"))
+    assert all(knows_english_alone(made / FORMS[form]) for form in ("transformers", "ctranslate2", "ggml", "onnx"))
     model = new_whisper(mels=80, width=16, heads=2, encoder_layers=1, decoder_layers=1, seed=0)
     save_whisper(tmp_path / "all", model, whisper_tokenizer(80), WhisperFeatureExtractor())
     assert not knows_english_alone(tmp_path / "all")

@@ -22,6 +22,9 @@ def at(seconds: float) -> int:
         ([at(0), 7], False),  # left open
         ([7, at(1)], False),  # no beginning
         ([at(0), 7, at(0.8), at(0.6), 8, at(1.2)], False),  # back in time
+        ([at(0), 7, at(0.6), at(0.6)], True),  # what follows would begin there
+        ([at(0), 7, at(0.6), 8, at(1.2)], False),  # the second has no beginning
+        ([at(0.5), 7, at(0.5)], False),  # no time passes
         ([at(0), at(1)], False),  # nothing is said in it
         ([], False),
     ],

@@ -139,3 +139,15 @@ def test_certain_asks_the_end_of_the_interval_that_is_nearer_to_failing(limit, p
     (plain,), (certain,) = (verdicts(Gate("tuned general wer", certain=of, **limit)) for of in (False, True))
     assert (plain.passed, certain.passed) == (passed, certainly)
     assert "certainly at" in str(certain) and "certainly" not in str(plain)
+
+
+def test_where_no_interval_is_known_nothing_is_certain():
+    metrics = {"base": {"one": {"wer": 0.5}}, "tuned": {"one": {"wer": 0.0}}}
+    gates = [
+        Gate("tuned one wer", at_most=0.5, certain=True),
+        Gate("tuned one wer", at_most=0.0, minus="base one wer", certain=True),
+        Gate("tuned one wer", at_most=0.5),
+    ]
+    found = judge(gates, metrics, lambda *_: (float("nan"), float("nan")))
+    assert [verdict.passed for verdict in found] == [False, False, True]
+    assert str(found[0]) == "tuned one wer = 0.0000 [not known], certainly at most 0.5"

@@ -59,8 +59,6 @@ def test_of_few_speakers_it_is_as_unsure_as_it_must_be(speakers):
         interval = sets.interval(first, words)
         covered += interval.low <= 0.2 <= interval.high
     assert found <= 36 and covered >= 360
-    sure = Resamples(["a", "a", "b", "b"]).compare([0, 0, 0, 0], [2, 2, 2, 2], [10] * 4)
-    assert sure.high < 0 and sure.p < 0.05  # all alike: there is nothing to doubt
 
 
 def test_who_is_not_known_is_a_speaker_of_his_own():
@@ -111,8 +109,30 @@ def test_the_same_seed_gives_the_same_figures_and_no_utterance_is_an_error():
 
 
 def test_draws_in_which_nothing_is_said_have_no_rate():
-    """One utterance of three is silent, and drawn alone in every 27th test set: twelve words written, none said."""
-    sets = Resamples(["", "", ""])
-    found = sets.interval([0, 4, 1], [4, 0, 4])
-    assert found.rate == 5 / 8 and found.high <= 9 / 4  # the silent one twice
-    assert sets.compare([0, 4, 1], [0, 0, 0], [4, 0, 4]).high <= 9 / 4
+    """One utterance of 21 has words; of draws without it, every third, there is no rate, and of the others it is 5 at most."""
+    found = Resamples([""] * 21).interval([0] + [1] * 20, [4] + [0] * 20)
+    assert found.rate == 5 and found.high <= 5
+
+
+def test_few_that_are_all_alike_are_as_sure_as_their_signs():
+    alike = [Resamples(list("aabbccddeeff")[:n]).compare([0] * n, [2] * n, [10] * n) for n in (4, 10, 12)]
+    assert [one.high < 0 and one.p < 0.05 for one in alike] == [False, False, True]  # 2, 5 and 6 speakers agree
+
+
+def test_one_utterance_tells_nothing_and_no_error_is_no_proof_of_none():
+    one = Resamples([""])
+    alone = one.compare([0], [3], [6])
+    assert np.isnan([alone.low, alone.high]).all() and alone.p == 1 and alone.difference == -0.5
+    assert one.compare([3], [3], [6]).high == 0  # the same transcript is the same
+    assert np.isnan(one.interval([3], [6]).high)
+    assert one.interval([0], [6]).high == pytest.approx(0.459, abs=1e-3)  # Clopper and Pearson's of 0 in 6
+    assert 0 < Resamples([""] * 500).interval([0] * 500, [6] * 500).high < 0.002
+
+
+def test_few_utterances_are_as_unsure_as_few_speakers():
+    """Of equal models about 2.5 % of tests may say that the first is certainly better."""
+    rng, certain = np.random.default_rng(0), 0
+    for _ in range(400):
+        first, second = rng.binomial(6, 0.3, size=(2, 8))
+        certain += Resamples([""] * 8).compare(first, second, [6] * 8).high < 0
+    assert certain <= 16

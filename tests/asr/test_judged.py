@@ -53,9 +53,11 @@ def test_without_exports_and_sets_of_a_kind_nothing_is_planned_for_them(folders)
     assert [judged.model for judged in planned({"base": folders / "base"}, {}, Sets(["read"]))] == ["base"]
 
 
-@pytest.mark.parametrize("made", [[], ["f32"]])
-def test_a_folder_without_an_export_to_judge_is_named(tmp_path, made):
+@pytest.mark.parametrize(
+    ("made", "message"), [([], "no export in it; run the stage convert_to_ggml first"), (["f32"], "holds f32 alone")]
+)
+def test_a_folder_without_an_export_to_judge_is_named(tmp_path, made, message):
     for name in made:
         (tmp_path / name).mkdir()
-    with pytest.raises(UserError, match="no export in it; run the stage convert_to_ggml first"):
+    with pytest.raises(UserError, match=message):
         planned({}, {"convert_to_ggml": tmp_path}, Sets(["read"]))

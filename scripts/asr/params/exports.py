@@ -90,6 +90,9 @@ Figure = Annotated[str, Field(pattern=r"^\S+ \S+ \S+$")]
 FigureOrNone = Annotated[str, Field(pattern=r"^(\S+ \S+ \S+)?$")]
 
 
+Limit = Annotated[float, Field(allow_inf_nan=False)]
+
+
 class Gate(Group):
     """A limit of a figure: figure, or figure - minus, or figure / ratio_to, or |figure - distance_to|.
 
@@ -100,8 +103,8 @@ class Gate(Group):
     minus: FigureOrNone = Field(default="", description="a figure to subtract")
     ratio_to: FigureOrNone = Field(default="", description="a figure to divide by")
     distance_to: FigureOrNone = Field(default="", description="a figure to be near to")
-    at_most: float | None = Field(default=None, description="the limit, where more is worse")
-    at_least: float | None = Field(default=None, description="the limit, where less is worse")
+    at_most: Limit | None = Field(default=None, description="the limit, where more is worse")
+    at_least: Limit | None = Field(default=None, description="the limit, where less is worse")
     certain: bool = Field(
         default=False, description="whether the whole 95 % interval has to keep the limit, and not the figure alone"
     )
@@ -129,7 +132,8 @@ class Evaluation(Section):
     output_dir: Path = Field(description="folder to write: metrics.json, predictions.jsonl")
     audio_dir: Path = Field(description="prepare_audio's folder; its test split is judged on")
     models: dict[Annotated[str, Field(pattern=r"^[\w.-]+$")], Path] = Field(
-        description="plain Whispers, by name, decoded by transformers"
+        description="plain Whispers, by name, decoded by transformers; the first is the one that training started from",
+        min_length=1,
     )
     exports: Exports = Field(description="what ships, held against the models on the same test sets")
     test_sets: list[str] = Field(
@@ -152,7 +156,7 @@ class Evaluation(Section):
     piece_seconds: PositiveFloat = Field(
         default=30, le=30, description="of a long recording, what models in transformers hear at once"
     )
-    silence_seconds: list[Annotated[float, Field(gt=0, le=30)]] = Field(
+    silence_seconds: list[Annotated[float, Field(ge=0.1, le=30)]] = Field(
         default_factory=list,
         description="lengths of clips of silence, noise, hum, clicks and tones, one of each kind and length, in which models are "
         "to write nothing: the test set `silence`",
@@ -179,6 +183,8 @@ class Evaluation(Section):
             raise ValueError(f"models: {TRAINING} is what metrics.json calls the training's data; choose another name")
         if SILENCE in (*self.test_sets, *self.engine_test_sets) and not self.silence_seconds:
             raise ValueError(f"silence_seconds: empty, which leaves the test set {SILENCE} without clips; give lengths")
+        if SILENCE in self.long_test_sets:
+            raise ValueError(f"long_test_sets: {SILENCE} is none of recordings; leave it out")
         for name in ("language_test_sets", "timestamps_test_sets"):
             if unknown := {*getattr(self, name)} - {*self.test_sets} | {*getattr(self, name)} & {SILENCE}:
                 raise ValueError(f"{name}: {', '.join(sorted(unknown))} is none of test_sets in which somebody speaks")
