@@ -482,3 +482,43 @@ def test_each_way_to_convert_is_measured(tmp_path, capsys):
     assert 0.85 < sizes[0] / sizes[1] < 1  # ours has a vocabulary and filters as well
     proved = list(module.commands(tmp_path / "model", tmp_path, tmp_path))
     assert [name.split(", ", 1)[1] for name, _ in proved] == ["int8, proved", "f16, proved", "q5_1, proved"]
+
+
+def test_each_engine_decodes_the_same_clips_and_writes_as_many_tokens(outputs, tmp_path, monkeypatch):
+    import synthetic
+
+    from asr.ggml import write_ggml
+
+    module = benchmark("engines")
+    monkeypatch.setitem(synthetic.SETTINGS, "least", synthetic.Setting(32, 2, 1, 1, 1.5, 0.1, 4.0))
+    module.SHAPE = "least"
+    module.make_shape(tmp_path, module.SHAPE)
+    (tmp_path / "prepare_audio").symlink_to(outputs / "prepare_audio")
+    ggml = tmp_path / "convert_to_ggml" / "f16" / "ggml-model.bin"
+    ggml.parent.mkdir(parents=True)
+    write_ggml(tmp_path / "merge_lora", ggml, "f16")
+    said = {}
+    for way in module.WAYS:
+        jobs = module.sample(tmp_path, way, tmp_path / "said.json")
+        work, run = next(jobs)
+        assert work == pytest.approx(2.0)
+        run()
+        next(jobs)
+        said[way] = json.loads((tmp_path / "said.json").read_text(encoding="utf-8"))
+        assert len(said[way]["texts"]) == 2
+    same = [line for line in module.quality(said).splitlines() if line.endswith("2 of 2 transcripts the same")]
+    assert same[0].startswith(module.REFERENCE) and any(line.startswith("CTranslate2 float32") for line in same)
+    for way in module.SHAPES_WAYS:
+        work, run = next(module.shape(tmp_path, way, clips=2))
+        assert work > 2.0
+        run()  # which says so if another number was written
+
+
+def test_a_short_context_has_an_even_number_of_frames():
+    module = benchmark("engines")
+    clips = [np.zeros(samples, np.float32) for samples in (16_000, 15_999, 48_160)]
+    (positions, features), *rest = module.batches(clips, np.zeros((201, 80), np.float32), short=True)
+    assert positions == [2, 0, 1] and not rest
+    assert features.shape == (3, 80, 304 + module.MARGIN)
+    ((_, whole),) = module.batches(clips, np.zeros((201, 80), np.float32), short=False)
+    assert whole.shape == (3, 80, 3000)
