@@ -28,7 +28,6 @@ import csv
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +58,7 @@ def main(params: Evaluation) -> None:
 
     from asr.evaluation_page import write_report
     from asr.export_cards import write_cards
+    from asr.intervals import known
     from asr.judging import JudgedSet
     from asr.report import told, verdicts
     from asr.seen_in_training import seen_in_training
@@ -191,11 +191,6 @@ def in_silence(plan: list[Judged], heard: Heard, kinds: list[str]) -> Iterator[d
         for i, text in enumerate(heard.texts.get((judged.model, SILENCE), ())):
             row = {"model": judged.model, "test_set": SILENCE, "id": f"{SILENCE}/{kinds[i]}/{i}"}
             yield row | {"reference": "", "hypothesis": text}
-
-
-def known(figures: dict) -> dict:
-    """Null in place of what is not known, for which JSON has no number."""
-    return {name: None if isinstance(value, float) and isnan(value) else value for name, value in figures.items()}
 
 
 def differences(plan: list[Judged], judged_sets: "Mapping[str, JudgedSet]") -> "list[Difference]":

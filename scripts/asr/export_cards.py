@@ -181,11 +181,11 @@ def _measured(proof: Mapping | None, tested: Mapping | None) -> str:
 
 def _nearness(proof: Mapping) -> str:
     errors = proof["errors"]
-    low, high = (f"{100 * bound:.2f}" for bound in errors["interval"])
+    interval = " [{:.2f}, {:.2f}]".format(*(100 * bound for bound in errors["interval"])) if errors["interval"] else ""
     same = round(proof["identical_transcripts"] * proof["recordings"])
     return (
         f"{same} of {proof['recordings']} transcripts are those of the model after training, to the letter; {errors['figure'].upper()} "
-        f"differs by {100 * errors['difference']:.2f} points [{low}, {high}]."
+        f"differs by {100 * errors['difference']:.2f} points{interval}."
     )
 
 

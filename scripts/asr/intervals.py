@@ -13,7 +13,7 @@ Source: Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR per
 arXiv 1912.09508; of no error at all, Clopper and Pearson 1934; a ratio's standard error from clusters, Cochran, "Sampling Techniques", chapter 6.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -153,6 +153,11 @@ class Resamples:
             for row, units in enumerate(draws, first):
                 drawn[row] = np.bincount(units, minlength=self.units)
         return drawn
+
+
+def known(figures: Mapping) -> dict:
+    """A difference's fields with None in place of what is not known, for which JSON has no number."""
+    return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in figures.items()}
 
 
 def _student(freedom: int) -> float:

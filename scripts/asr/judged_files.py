@@ -37,6 +37,7 @@ def judge(pairs: Sequence[Pair], normaliser: Normaliser, others: Sequence[Pair] 
     Raises:
         UserError: the profile leaves nothing of the references.
     """
+    from asr.intervals import known
     from asr.judging import JudgedSet, Utterances
     from asr.scoring import contiguous_wer
 
@@ -51,7 +52,7 @@ def judge(pairs: Sequence[Pair], normaliser: Normaliser, others: Sequence[Pair] 
     if others is not None:
         figure = "cer" if normaliser.by_character else "wer"
         against = {"figure": figure, figure: of.figures("against")[figure]}
-        judged["against"] = against | vars(of.difference("predictions", "against"))
+        judged["against"] = against | known(vars(of.difference("predictions", "against")))
     return judged
 
 
@@ -80,9 +81,11 @@ def _lines(judged: dict) -> list[str]:
     lines.append(", ".join(f"{judged[name]} {name}" for name in ("substitutions", "deletions", "insertions")))
     if against := judged.get("against"):
         shows = f"; such a test set shows differences from {against['smallest']:.5f} on" if against["smallest"] else ""
+        low, high = against["low"], against["high"]
+        interval = "not known" if low is None else f"{low:+.5f}, {high:+.5f}"
         lines.append(
             f"against        {against['figure']} {against[against['figure']]:.5f}: difference {against['difference']:+.5f} "
-            f"[{against['low']:+.5f}, {against['high']:+.5f}], p {against['p']:.4f}, better with a probability of "
+            f"[{interval}], p {against['p']:.4f}, better with a probability of "
             f"{against['wins']:.1%}{shows}"
         )
     return lines

@@ -136,7 +136,7 @@ class Parity:
         figures = {"words": total(scored).words.words}
         for name, counts in (("wer", [one.words for one in scored]), ("cer", [one.characters for one in scored])):
             interval = self._sets.interval([one.errors for one in counts], [one.words for one in counts])
-            figures |= {name: interval.rate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+            figures |= {name: interval.rate} | interval.bounds(name)
         return figures | {"profile": f"{self._normalise.name} {self._normalise.version}"}
 
     def _errors(self, scored: Sequence[Scored]) -> dict:
@@ -150,7 +150,7 @@ class Parity:
             "model": model,
             "export": export,
             "difference": compared.difference,
-            "interval": [compared.low, compared.high],
+            "interval": None if np.isnan(compared.low) else [compared.low, compared.high],
             "resampled_by": self._sets.unit,
         }
 

@@ -346,3 +346,10 @@ def test_where_nobody_speaks_and_the_limits_of_gates_are_shown(tmp_path):
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert all(told in page for told in ("50.00 %", "25.00 %", "0.125", "known phantom"))
     assert "[−0.3100, −0.2700] at most 0<" in page and "at most 0.01<" in page
+
+
+def test_a_difference_of_which_no_interval_is_known_is_told_without_one(tmp_path):
+    unknown = Difference("merge_lora", "base_model", "general", -0.5, float("nan"), float("nan"), 1.0, 0.5)
+    written(tmp_path, some_judgement(differences=[unknown]))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "−50.00" in page and "– to –" in page and "not told apart" in page and "nan" not in page.split("<script")[0]

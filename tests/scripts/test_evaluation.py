@@ -162,9 +162,11 @@ def test_metrics_have_every_model_on_every_test_set(done):
     for model in short:
         long = ["long"] if model == "base_model" else []
         assert list(metrics[model]) == (["general"] if model.startswith("faster") else ["general", "domain", *long])
-        assert all(set(found) - {"lost_sentences"} == figures for found in metrics[model].values())
+        for name, found in metrics[model].items():  # of one utterance no bounds are known
+            bounds = set() if name == "general" else {"wer_low", "wer_high", "cer_low", "cer_high"}
+            assert set(found) - {"lost_sentences"} == figures - bounds
     assert list(metrics["faster_whisper_batched/float32"]) == ["long"]
-    assert set(metrics["faster_whisper_batched/float32"]["long"]) == {*figures, "lost_sentences"}
+    assert {*FIGURES} - bounds < set(metrics["faster_whisper_batched/float32"]["long"])
 
 
 def test_figures_are_what_the_taught_sentence_makes_them(done):
@@ -206,7 +208,8 @@ def test_each_export_has_a_card_with_its_figures(done):
     tested = json.loads((card / "lineage.json").read_text())["metrics"]["test"]
     assert tested["general"]["before"] == metrics["base_model"]["general"]
     assert tested["domain"]["export"] == metrics["convert_to_faster/float32"]["domain"]
-    assert "| domain | 3 | 133.33 % [" in (card / "README.md").read_text()
+    told = (card / "README.md").read_text()
+    assert "| general | 12 | 8.33 % [" in told and "| domain | 3 | 133.33 % |" in told
 
 
 def test_missed_gates_are_named_with_figure_and_limit_after_the_files_are_written(done):
@@ -215,7 +218,7 @@ def test_missed_gates_are_named_with_figure_and_limit_after_the_files_are_writte
     made |= {"wer.csv"}
     assert {path.name for path in folder.iterdir()} == made
     assert message.startswith("2 of 3 gates missed:")
-    assert re.search(r"base_model domain wer = 1\.3333 \[\S+, \S+\], at most 0\.5", message)
+    assert "base_model domain wer = 1.3333, at most 0.5" in message
     assert "faster_whisper_batched/float32 long lost_sentences = " in message
     assert "base_model general wer" not in message
 
