@@ -28,7 +28,7 @@ def output_folder(path: Path, unfinished: str = "") -> Iterator[Path]:
     """
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
-    with only_writer(partial):
+    with _writer_of(partial):
         outdated = path.with_name(path.name + ".outdated")
         old = outdated / path.name
         if old.exists() and not path.exists():  # a run was killed between the two renames below
@@ -57,8 +57,21 @@ def output_folder(path: Path, unfinished: str = "") -> Iterator[Path]:
 def require_writable(path: Path) -> None:
     """Raises `UserError` if `output_folder` could not write to `path`, before hours of work for it."""
     partial = path.with_name(path.name + ".partial")
-    with only_writer(partial), suppress(OSError):  # of a run that was killed something may be left in it
+    with _writer_of(partial), suppress(OSError):  # of a run that was killed something may be left in it
         partial.rmdir()
+
+
+@contextmanager
+def _writer_of(folder: Path) -> Iterator[None]:
+    """`only_writer`, or a `UserError` where nothing can be written."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(only_writer(folder))
+        except OSError as error:
+            raise UserError(
+                f"{folder}: cannot be made ({error.strerror}); give a folder that you may write to"
+            ) from error
+        yield
 
 
 def _clear(folder: Path, but: str = "") -> None:
@@ -72,12 +85,9 @@ def _clear(folder: Path, but: str = "") -> None:
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
     """Make `folder` and lock it: two runs that write into one folder would give one broken output that looks whole."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be made ({error.strerror}); give a folder that you may write to") from error
+    folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
+        descriptor = os.open(folder, os.O_RDONLY)
         stack.callback(os.close, descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -166,7 +166,7 @@ def test_metrics_have_every_model_on_every_test_set(done):
             bounds = set() if name == "general" else {"wer_low", "wer_high", "cer_low", "cer_high"}
             assert set(found) - {"lost_sentences"} == figures - bounds
     assert list(metrics["faster_whisper_batched/float32"]) == ["long"]
-    assert {*FIGURES} - bounds < set(metrics["faster_whisper_batched/float32"]["long"])
+    assert {"wer", "deletions", "lost_sentences"} < set(metrics["faster_whisper_batched/float32"]["long"])
 
 
 def test_figures_are_what_the_taught_sentence_makes_them(done):
