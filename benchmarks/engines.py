@@ -21,7 +21,7 @@ from side_by_side import Job, Side, flags, table, take_turns
 
 BATCH = 16
 MARGIN = 100  # frames that a short context is longer than its longest clip; the sample's training adds 0 to 100
-SHAPE, CLIPS = "tiny", 32  # of the second part
+SHAPE, CLIPS = "tiny", 16  # of the second part
 REFERENCE = "transformers float32, 30 s"
 
 Write = Callable[[np.ndarray, int, bool], list[list[int]]]  # features [batch, mels, frames], tokens at most, or exactly
