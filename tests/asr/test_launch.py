@@ -106,7 +106,7 @@ def save(*_):
     pathlib.Path({str(tmp_path)!r}, os.environ["RANK"]).touch()
     sys.exit(143)
 signal.signal(signal.SIGTERM, save)
-print("ready", flush=True)
+os.write(1, b"ready\\n")  # at once: both write into one pipe
 time.sleep(60)
 """
     process = subprocess.Popen(command(code), stdout=subprocess.PIPE, text=True, env=os.environ | {"GPUS": "2"})
