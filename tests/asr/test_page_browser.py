@@ -424,6 +424,8 @@ def test_without_javascript_figures_are_there(view):
 
 
 def test_an_evaluation_of_one_model_without_rows(view):
-    page = view(some_judgement(models=MODELS[1:2], figures={}, rows=[], audio={}, differences=[], groups={}))
+    page = view(
+        some_judgement(models=MODELS[1:2], figures={}, rows=[], audio={}, differences=[], groups={}, silence={})
+    )
     assert count(page) == "0 utterances"
     page.keyboard.press("j")
