@@ -7,10 +7,13 @@ An engine is called with waveforms (float32 `[samples]`, 16 kHz) and the languag
 yields the position of a waveform and its transcript as it goes, not in order; it never guesses the language.
 """
 
+import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from asr.errors import UserError
 from asr.features import compose, log_mels
 from asr.whisper_shape import MAX_TOKENS, SAMPLE_RATE, WINDOW_FRAMES, WINDOW_SAMPLES
 
@@ -43,6 +46,21 @@ def clip_batches(waveforms: Sequence[np.ndarray], size: int) -> Iterator[list[in
 def encoder_windows(clips: list[np.ndarray], filters: np.ndarray, device: str) -> np.ndarray:
     """float32 `[batch, mels, 3000]`."""
     return np.stack([compose([(log_mel, 0)], WINDOW_FRAMES) for log_mel in log_mels(clips, filters, device)])
+
+
+def suppressed_tokens(file: Path) -> tuple[list[int], list[int]]:
+    """What generation_config.json says is never written, and what is never written first.
+
+    Raises:
+        UserError: it is no JSON object.
+        FileNotFoundError: there is none.
+    """
+    try:
+        if not isinstance(given := json.loads(file.read_text(encoding="utf-8")), dict):
+            raise ValueError("no JSON object")
+    except ValueError as error:
+        raise UserError(f"{file}: cannot be read; make the export again: {error}") from error
+    return given.get("suppress_tokens") or [], given.get("begin_suppress_tokens") or []
 
 
 def text_tokens(tokens: list[int], end: int, limit: int) -> list[int]:

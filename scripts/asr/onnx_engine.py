@@ -8,7 +8,6 @@ generation_config.json; sound as float32 `[samples]` of at most 30 s at 16 kHz. 
 built for CUDA, else on the CPU, in the precision that was saved.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import onnxruntime
 from onnxruntime import InferenceSession, OrtValue
 from tokenizers import Tokenizer
 
-from asr.decoding import clip_batches, encoder_windows, max_tokens, text_tokens
+from asr.decoding import clip_batches, encoder_windows, max_tokens, suppressed_tokens, text_tokens
 from asr.english import knows_english_alone, prompt_names
 from asr.errors import UserError
 from asr.features import mel_filters
@@ -40,25 +39,23 @@ class Onnx:
             threads: of the CPU; 0 is one a core.
         """
         self._folder, self._batch = Path(folder), batch
-        self._tokenizer, self._filters, generation = self._read()
+        self._tokenizer, self._filters = self._read()
+        self.never, self.never_first = suppressed_tokens(self._folder / "generation_config.json")
         self.english_alone = knows_english_alone(self._folder)
         self._end: int = self.token("<|endoftext|>")
-        self._never = generation.get("suppress_tokens") or []
-        self._never_first = generation.get("begin_suppress_tokens") or []
         self._device = "cuda" if "CUDAExecutionProvider" in onnxruntime.get_available_providers() else "cpu"
         names = ("encoder_model.onnx", "decoder_model.onnx", "decoder_with_past_model.onnx")
         self._encoder, self._decoder, self._with_past = (self._open(name, threads) for name in names)
 
-    def _read(self) -> tuple[Tokenizer, np.ndarray, dict]:
+    def _read(self) -> tuple[Tokenizer, np.ndarray]:
         names = ("tokenizer.json", "preprocessor_config.json", "generation_config.json")
         for name in names:
             if not (self._folder / name).is_file():
                 raise UserError(f"{self._folder}: no {name}; {REMEDY}")
         try:
-            tokenizer = Tokenizer.from_file(str(self._folder / names[0]))
-            return tokenizer, mel_filters(self._folder), json.loads((self._folder / names[2]).read_text("utf-8"))
+            return Tokenizer.from_file(str(self._folder / names[0])), mel_filters(self._folder)
         except Exception as error:  # the tokenizers library raises no narrower one
-            raise UserError(f"{self._folder}: {', '.join(names)} cannot be read; {REMEDY}: {error}") from error
+            raise UserError(f"{self._folder}: {names[0]}, {names[1]} cannot be read; {REMEDY}: {error}") from error
 
     def _open(self, name: str, threads: int) -> InferenceSession:
         if not (file := self._folder / name).is_file():
@@ -139,9 +136,9 @@ class Onnx:
         return self._run(self._encoder, feeds)["last_hidden_state"]
 
     def _suppress(self, written: list[list[int]], logits: np.ndarray) -> None:
-        logits[:, self._never] = -np.inf
+        logits[:, self.never] = -np.inf
         if not written[0]:
-            logits[:, self._never_first] = -np.inf
+            logits[:, self.never_first] = -np.inf
 
     def _write(self, states: OrtValue, prompt: Sequence[int], most: Sequence[int], suppress: Filter) -> list[list[int]]:
         """The likeliest token after each, row by row, until every row has ended or has its `most` tokens."""

@@ -10,8 +10,8 @@ transcripts. whisper.cpp ends the whole process on some broken files; `open_in_c
 
 import ctypes
 import functools
-import json
 import os
+import struct
 import subprocess
 import sys
 import weakref
@@ -26,6 +26,8 @@ from asr.libwhisper import LOG, Libwhisper, library
 from asr.whisper_shape import SAMPLE_RATE
 
 GENERATION_CONFIG = "generation_config.json"
+MAGIC = b"lmgg"  # of whisper.cpp's files
+SIZES = 11  # int32, after it
 SHORTEST_SECONDS = 0.1  # whisper.cpp hears nothing in less
 NO_WEIGHTS = "no tensors loaded"  # the file ends before them; whisper.cpp takes it for "empty model for testing"
 WARNING = 3  # ggml.h, enum ggml_log_level; errors are 4
@@ -145,8 +147,9 @@ class WhisperCpp:
     def _suppressed(self) -> tuple[list[int], list[int]]:
         """Tokens that are never written, and those that are not written first."""
         beside = self._file.with_name(GENERATION_CONFIG)
-        given = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
-        return given.get("suppress_tokens") or [], given.get("begin_suppress_tokens") or []
+        from asr.decoding import suppressed_tokens
+
+        return suppressed_tokens(beside) if beside.is_file() else ([], [])
 
 
 def open_in_child(file: Path, threads: int) -> None:
@@ -157,6 +160,8 @@ def open_in_child(file: Path, threads: int) -> None:
     Raises:
         UserError: it could not, with the first that it said of it.
     """
+    if file.is_file() and _ends_before_its_vocabulary(file):
+        raise UserError(f"{file}: half a file, it ends before its vocabulary does; convert the model again")
     code = "import sys; from asr.whisper_cpp import _open; _open(sys.argv[1], int(sys.argv[2]))"
     paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
@@ -171,6 +176,25 @@ def open_in_child(file: Path, threads: int) -> None:
         raise UserError(
             f"{file}: whisper.cpp cannot open it; convert the model again: {said} (status {done.returncode})"
         )
+
+
+def _ends_before_its_vocabulary(file: Path) -> bool:
+    """There whisper.cpp takes the last length that it read for that of each further token, and reads for hours."""
+    size = file.stat().st_size
+    with file.open("rb") as opened:
+        if opened.read(len(MAGIC)) != MAGIC:
+            return False  # whisper.cpp says so
+        opened.seek(4 * SIZES, os.SEEK_CUR)
+        try:
+            mels, bins = struct.unpack("<2I", opened.read(8))
+            opened.seek(min(4 * mels * bins, size), os.SEEK_CUR)
+            (tokens,) = struct.unpack("<I", opened.read(4))
+            for _ in range(tokens):
+                (length,) = struct.unpack("<I", opened.read(4))
+                opened.seek(length, os.SEEK_CUR)
+        except struct.error:
+            return True
+        return opened.tell() > size
 
 
 def _open(file: str, threads: int) -> None:

@@ -166,6 +166,13 @@ def test_half_a_file_is_named(folder, tmp_path, name):
         Onnx(tmp_path, batch=1)
 
 
+def test_a_generation_config_that_is_a_list_is_named(folder, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / BESIDE[2]).write_text("[]")
+    with pytest.raises(UserError, match=rf"{BESIDE[2]}: cannot be read; make the export again: no JSON object"):
+        Onnx(tmp_path, batch=1)
+
+
 def test_what_generation_never_writes_it_never_writes(folder, tmp_path, engine, clips):
     first = engine.tokens(clips[0], PROMPT, 1)[0]
     model, tokenizer, feature_extractor = load_whisper(folder)

@@ -109,6 +109,9 @@ def test_tokens_that_transformers_suppresses_are_not_written(made, clips, tmp_pa
     expected = dict(Transformers(tmp_path, batch=1)(clips[:1], "de"))
     (beside := tmp_path / "ggml-model.bin").symlink_to(file)
     assert dict(WhisperCpp(beside, 1).greedy(clips[:1], "de")) == expected != {0: SENTENCES[0]}
+    (tmp_path / "generation_config.json").write_text("[]")
+    with pytest.raises(UserError, match=r"generation_config\.json: cannot be read; make the export again"):
+        dict(WhisperCpp(beside, 1).greedy(clips[:1], "de"))
     (tmp_path / "generation_config.json").unlink()  # then none is
     assert dict(WhisperCpp(beside, 1).greedy(clips[:1], "de")) == {0: SENTENCES[0]}
 
@@ -155,15 +158,32 @@ def test_float32_is_opened_and_not_computed(made, clips, tmp_path):
         (lambda data: b"no model at all", "bad magic"),
         (lambda data: b"", "bad magic"),
         (lambda data: data[: len(data) // 2], "not all tensors loaded"),
-        (lambda data: data[:30], "no tensors loaded"),
         (lambda data: data[:4] + b"\xff\xff\xff\x7f" * 3 + data[16:], r"status -6"),  # whisper.cpp aborts
     ],
-    ids=["text", "empty", "half", "header", "sizes"],
+    ids=["text", "empty", "half", "sizes"],
 )
 def test_a_broken_file_is_one_message_even_if_whisper_cpp_aborts(made, tmp_path, damage, said):
     file = tmp_path / "broken.bin"
     file.write_bytes(damage(made[1].read_bytes()))
     with pytest.raises(UserError, match=f"broken.bin: whisper.cpp cannot open it; convert the model again: .*{said}"):
+        open_in_child(file, 1)
+
+
+def test_a_file_that_ends_before_its_vocabulary_does_is_refused(made, tmp_path):
+    """Cut in the middle of a token's length, whisper.cpp opened it for hours."""
+    data = made[1].read_bytes()
+    text = load_whisper(made[0])[1].eos_token_id
+    vocabulary = 4 + 11 * 4 + 8 + 4 * int.from_bytes(data[48:52], "little") * 201 + 4
+    ends = [vocabulary]
+    for _ in range(text):
+        ends.append(ends[-1] + 4 + int.from_bytes(data[ends[-1] : ends[-1] + 4], "little"))
+    file = tmp_path / "cut.bin"
+    for end in (4, 30, 50, 60, vocabulary - 2, vocabulary, ends[1] - 1, ends[700] + 2, ends[-1] - 1):
+        file.write_bytes(data[:end])
+        with pytest.raises(UserError, match=r"cut\.bin: half a file, it ends before its vocabulary does; convert"):
+            open_in_child(file, 1)
+    file.write_bytes(data[: ends[-1]])  # all of it, and no weight
+    with pytest.raises(UserError, match="no tensors loaded"):
         open_in_child(file, 1)
 
 

@@ -1,6 +1,5 @@
 """ONNX folders, decoded by onnxruntime: greedy, with timestamps by Whisper's rules; no words."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,9 +29,6 @@ class Onnx:
         self._task = decoding.task
         self._graphs = Graphs(folder, batch=1, threads=decoding.threads)
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        generation = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
-        self._never = generation.get("suppress_tokens") or []
-        self._never_first = generation.get("begin_suppress_tokens") or []
         codes = {code: self._tokenizer.token_to_id(f"<|{code}|>") for code in LANGUAGES}
         codes = {code: token for code, token in codes.items() if token is not None}
         self._codes = {} if self._graphs.english_alone else codes
@@ -59,9 +55,9 @@ class Onnx:
         first_timestamp, end = self._graphs.token("<|0.00|>"), self._graphs.token("<|endoftext|>")
 
         def suppress(written: list[int], logits: np.ndarray) -> None:
-            logits[self._never] = -np.inf
+            logits[self._graphs.never] = -np.inf
             if not written:
-                logits[self._never_first] = -np.inf
+                logits[self._graphs.never_first] = -np.inf
             timestamp_rules(written, logits, first_timestamp, end)
 
         def decode(part: np.ndarray) -> tuple[list[int], None]:
