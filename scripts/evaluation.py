@@ -3,9 +3,10 @@
 In: prepare_audio's test split, the models, the exports of the convert stages.
 Out: `outputs/evaluation/metrics.json`, `{model: {test_set: {"wer", "wer_low", "wer_high", "cer", …, "words", "substitutions",
 "deletions", "insertions", "profile"}}}`, rates as fractions; `wer.csv`, what `dvc plots diff` draws of it; `differences.json`,
-each model against each on the same utterances; `predictions.jsonl`, one line for each model and utterance; `speed.json`, how
-long each took; `report.html`, all of it to look at and listen to; `cards/`, a card for each export. A missed gate fails the stage, after all are written. The
-models in them:
+each model against each on the same utterances; `groups.json`, `{kind: {value: {model: figures}}}` of speakers, domains and
+durations; `predictions.jsonl`, one line for each model and utterance; `speed.json`, how long each took; `report.html`, all of
+it to look at and listen to; `cards/`, a card for each export. A missed gate fails the stage, after all are written. The models
+in them:
 
     <name of evaluation.models>            transformers, greedy, without timestamps
     convert_to_faster/<q>                  the same decoding by CTranslate2: what the conversion costs
@@ -59,7 +60,7 @@ def main(params: Evaluation) -> None:
     from asr.evaluation_page import write_report
     from asr.export_cards import write_cards
     from asr.intervals import known
-    from asr.judging import JudgedSet
+    from asr.judging import JudgedSet, grouped
     from asr.report import told, verdicts
     from asr.seen_in_training import seen_in_training
     from asr.silence import silent_clips
@@ -93,17 +94,19 @@ def main(params: Evaluation) -> None:
         return found.low, found.high
 
     judgement, compared = judge(gates, metrics, paired), differences(plan, judged_sets)
+    groups = grouped(judged_sets.values())
     flacs = {id: flac for of in test_sets.values() for id, flac in zip(of.utterances.ids, of.flacs, strict=True)}
     with output_folder(params.output_dir) as folder:
         write_json(folder / "metrics.json", metrics)
         write_plotted(folder / "wer.csv", plan, metrics)
         write_json(folder / "differences.json", [known(vars(one)) for one in compared])
+        write_json(folder / "groups.json", groups)
         write_json(folder / "speed.json", heard.speed())
         with (folder / "predictions.jsonl").open("w", encoding="utf-8") as file:
             rows = [*predictions(plan, judged_sets), *in_silence(plan, heard, [kind for kind, _ in silence])]
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         names = [one.model for one in plan]
-        write_report(folder, names, judged_sets, metrics, compared, judgement, flacs, params.models)
+        write_report(folder, names, judged_sets, groups, metrics, compared, judgement, flacs, params.models)
         exports = {of.model: of.folder for of in plan if of.model.startswith(f"{of.engine}/")}
         write_cards(folder / "cards", metrics, params.models, exports)
         (folder / "audio").mkdir(exist_ok=True)  # where the page has its recordings inside, DVC still wants it

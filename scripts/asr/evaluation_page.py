@@ -1,8 +1,8 @@
 """The page of an evaluation, filled: from judged test sets to what `page` shows.
 
-    write_report(folder, models, judged_sets, metrics, differences, verdicts, flacs, trained)      # folder/report.html
+    write_report(folder, models, judged_sets, groups, metrics, differences, verdicts, flacs, trained)      # folder/report.html
 
-In: the test sets with each model's counts, the figures, paired differences and gates, and the recordings.
+In: the test sets with each model's counts, the figures, of groups too, paired differences and gates, and the recordings.
 """
 
 import csv
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from asr.gates import Verdict
 from asr.judged import SILENCE, TRAINING
-from asr.judging import JudgedSet, grouped
+from asr.judging import JudgedSet
 from asr.page import Curve, Difference, Gate, Hypothesis, Judgement, Model, Row, TestSet, write_page
 
 CURVES = {"loss.csv": ("loss",), "wer.csv": ("wer", "cer")}  # what a training leaves in its folder
@@ -21,6 +21,7 @@ def write_report(
     folder: Path,
     models: Sequence[str],
     judged_sets: Mapping[str, JudgedSet],
+    groups: Mapping[str, Mapping[str, Mapping[str, dict]]],
     metrics: Mapping[str, Mapping[str, Mapping[str, float]]],
     differences: Sequence[Difference],
     verdicts: Sequence[Verdict],
@@ -31,6 +32,7 @@ def write_report(
 
     Args:
         models: their names in `metrics`, in order.
+        groups: what `grouped` makes of the test sets.
         flacs: recordings by the utterance's id.
         trained: folders of models, of which those of a training hold its curves.
     """
@@ -48,7 +50,7 @@ def write_report(
             audio=flacs,
             differences=[one for one in differences if one.base == models[0]],
             gates=[Gate(str(one.gate), one.value, one.interval, one.gate.limit, one.passed) for one in verdicts],
-            groups=grouped(judged_sets.values()),
+            groups=groups,
             curves=[curve for name, model_dir in trained.items() for curve in _curves(name, model_dir)],
             silence={model: sets[SILENCE] for model, sets in metrics.items() if SILENCE in sets},
             notes=[

@@ -212,10 +212,18 @@ def test_each_export_has_a_card_with_its_figures(done):
     assert "| general | 12 | 8.33 % [" in told and "| domain | 3 | 133.33 % |" in told
 
 
+def test_groups_add_up_to_the_figures_of_the_test_sets(done):
+    groups, metrics = (json.loads((done[0] / f"{name}.json").read_text()) for name in ("groups", "metrics"))
+    for model, sets in metrics.items():
+        of_model = [figures[model] for figures in groups["duration"].values() if model in figures]
+        assert sum(figures["words"] for figures in of_model) == sum(figures["words"] for figures in sets.values())
+        assert all({"wer", "cer"} <= set(figures) for figures in of_model)
+
+
 def test_missed_gates_are_named_with_figure_and_limit_after_the_files_are_written(done):
     folder, message = done
-    made = {"audio", "cards", "differences.json", "metrics.json", "predictions.jsonl", "report.html", "speed.json"}
-    made |= {"wer.csv"}
+    made = {"audio", "cards", "differences.json", "groups.json", "metrics.json", "predictions.jsonl", "report.html"}
+    made |= {"speed.json", "wer.csv"}
     assert {path.name for path in folder.iterdir()} == made
     assert message.startswith("2 of 3 gates missed:")
     assert "base_model domain wer = 1.3333, at most 0.5" in message
