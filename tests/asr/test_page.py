@@ -321,10 +321,11 @@ def test_a_model_that_was_not_asked_has_no_hypothesis(tmp_path):
         ({"test_sets": [JudgedOn("general"), JudgedOn("general")]}, "two test sets have one name"),
         ({"test_sets": [JudgedOn("general")]}, "chinese/0: there is no test set 'chinese'; there are"),
         (
-            {"models": MODELS[:2], "figures": {}, "differences": ()},
+            {"models": MODELS[:2], "figures": {}, "differences": (), "silence": {}},
             r"chinese/0: hypotheses of no model: \['convert_to_faster/int8'\]",
         ),
         ({"models": MODELS[:2]}, r"figures of no model: \['convert_to_faster/int8'\]"),
+        ({"silence": {"a": {"clips": 1}}}, r"figures of no model: \['a'\]"),
         ({"differences": [Difference("a", "base_model", "general", 0, 0, 0, 1, 0.5)]}, r"of no model: \['a'\]"),
         ({"rows": [one_row(words=["two words"])]}, "white space"),
     ],

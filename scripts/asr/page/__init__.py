@@ -94,7 +94,7 @@ def _check(judgement: Judgement) -> None:
     for what, names in (("models", models), ("test sets", sets)):
         if len(set(names)) < len(names):
             raise ValueError(f"two {what} have one name: {names}")
-    if unknown := judgement.figures.keys() - set(models):
+    if unknown := (judgement.figures.keys() | judgement.silence.keys()) - set(models):
         raise ValueError(f"figures of no model: {sorted(unknown)}")
     for item in judgement.differences:
         if unknown := {item.model, item.base} - set(models):
