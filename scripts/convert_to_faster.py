@@ -20,7 +20,6 @@ from asr.params import ConvertToFaster
 from asr.paths import output_folder, require_folder
 from asr.whisper_shape import HOP_SAMPLES, SAMPLE_RATE
 
-BATCH = 16  # recordings that are decoded at once to compare an export with its model
 MISREAD = "faster-whisper takes every token above <|30.00|> for a timestamp"
 
 
@@ -33,7 +32,7 @@ def main(params: ConvertToFaster) -> None:
     from asr.exportable import require_own_vocabulary
     from asr.faster_engine import FasterWhisper
     from asr.lineage import sha256
-    from asr.parity import proof_of
+    from asr.parity import BATCH, proof_of
 
     require_own_vocabulary(model_dir, MISREAD)
     inputs = {"model": sha256(model_dir)}

@@ -24,8 +24,6 @@ from asr.whisper_shape import SAMPLE_RATE
 if TYPE_CHECKING:
     from transformers import WhisperForConditionalGeneration, WhisperTokenizer
 
-BATCH = 16  # recordings that are decoded at once to compare an export with its model
-
 
 def main(params: ConvertToOnnx) -> None:
     model_dir = require_folder(
@@ -41,7 +39,7 @@ def main(params: ConvertToOnnx) -> None:
     from asr.model import load_whisper, require_one_vocabulary, save_without_weights
     from asr.onnx_engine import Onnx
     from asr.onnx_export import check, export_onnx, quantize
-    from asr.parity import proof_of
+    from asr.parity import BATCH, proof_of
 
     model, tokenizer, feature_extractor = load_whisper(model_dir, torch.float32)
     require_one_vocabulary(model_dir, model, tokenizer)
