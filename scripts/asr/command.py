@@ -81,8 +81,9 @@ def run(work: Callable[[], None], stopped: str = "the same command goes on where
 def parse(section: type[S], arguments: list[str]) -> S:
     """The stage's section of `params.yaml`, overridden by flags; the whole file is checked, whatever the stage."""
     name = re.sub(r"(?<!^)(?=[A-Z])", "_", section.__name__).lower()
-    values = getattr(read_params(PARAMS_FILE), name)
     asks_for_help = not {"--help", "-h"}.isdisjoint(arguments)
+    # Help is given anywhere; in a folder with params.yaml it shows what stands there.
+    values = None if asks_for_help and not PARAMS_FILE.is_file() else getattr(read_params(PARAMS_FILE), name)
     if values is None and not asks_for_help:
         raise UserError(f"{PARAMS_FILE.absolute()}: {name}: no such section; this recipe does not have the stage")
     try:

@@ -36,7 +36,9 @@ def read_pairs(predictions: Path, references: Path | None) -> list[Pair]:
         UserError: a file cannot be read, or the two do not pair; with file, line or ids.
     """
     if references is None:
-        rows = _rows(predictions, ("reference", "hypothesis"))
+        rows = _rows(
+            predictions, ("reference", "hypothesis"), "; of predictions alone, --references names the other file"
+        )
         ids = [_text(row, "id") or str(number) for number, (_, row) in enumerate(rows, 1)]
         pairs = [
             Pair(id, row["reference"], row["hypothesis"], _text(row, "speaker"))
@@ -105,8 +107,8 @@ def _listed(ids: list[str]) -> str:
     return f"{'ids' if len(ids) > 1 else 'id'} {', '.join(ids[:SHOWN])}{more}"
 
 
-def _rows(path: Path, wanted: tuple[str, ...]) -> list[tuple[int, Mapping]]:
-    """Line numbers and rows, each with the wanted fields as text."""
+def _rows(path: Path, wanted: tuple[str, ...], hint: str = "") -> list[tuple[int, Mapping]]:
+    """Line numbers and rows, each with the wanted fields as text. `hint`: what to say besides where one is not there."""
     read: Callable[[Path], Iterator[tuple[int, Mapping]]]
     read = _table if path.suffix.lower() in DELIMITERS else _json_lines
     try:
@@ -119,7 +121,7 @@ def _rows(path: Path, wanted: tuple[str, ...]) -> list[tuple[int, Mapping]]:
         for name in wanted:
             if not isinstance(row.get(name), str | int) or (name != "id" and not isinstance(row[name], str)):
                 there = ", ".join(map(str, row)) or "nothing"
-                raise UserError(f"{path}:{line}: no text in {name!r}; there are {there}")
+                raise UserError(f"{path}:{line}: no text in {name!r}; there are {there}{'' if name in row else hint}")
     return rows
 
 

@@ -55,6 +55,11 @@ def test_help_lists_every_parameter_and_imports_nothing_heavy(stage):
     assert not libraries & HEAVY
 
 
+def test_help_is_given_where_there_is_no_params_yaml(tmp_path):
+    status, said, _ = run("evaluation", "--help", cwd=tmp_path)
+    assert status == 0 and "--beam_size" in said and "--predictions" in said
+
+
 def test_help_of_transcribe_lists_its_flags_and_imports_nothing_heavy(tmp_path):
     status, said, libraries = run("transcribe", "--help", cwd=tmp_path)
     assert status == 0 and not libraries & HEAVY

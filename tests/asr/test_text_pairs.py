@@ -34,6 +34,11 @@ def test_one_file_with_both(tmp_path, suffix, separator):
     assert read_pairs(write(tmp_path / f"both.{suffix}", rows, separator), None) == [Pair("1", "a", "b", "anna")]
 
 
+def test_predictions_alone_are_told_what_is_lacking(tmp_path):
+    with pytest.raises(UserError, match=r"hyp\.jsonl:1: no text in 'reference'; .*--references names the other file"):
+        read_pairs(write(tmp_path / "hyp.jsonl", ROWS), None)
+
+
 def test_numbers_are_ids_and_a_quote_in_a_tsv_is_text(tmp_path):
     said = write(tmp_path / "ref.jsonl", [{"id": 7, "text": 'sagt "ja'}])
     assert (

@@ -127,7 +127,9 @@ class Exports(Group):
 
 
 class Evaluation(Section):
-    """Every model and every export on every test set, with gates."""
+    """Every model and every export on every test set, with gates. With --predictions it is the scorer of any two files
+    instead, which `--predictions FILE --help` explains.
+    """
 
     output_dir: Path = Field(description="folder to write: metrics.json, predictions.jsonl")
     audio_dir: Path = Field(description="prepare_audio's folder; its test split is judged on")
