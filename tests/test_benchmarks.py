@@ -121,6 +121,7 @@ def prepared(corpora, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_each_way_to_prepare_clips_converts_them_all_anew(corpora, prepared, tmp_path, monkeypatch):
     from asr.utterance import load_split
 
@@ -246,6 +247,7 @@ def outputs(tmp_path_factory) -> Path:
     return written(folder / "outputs", folder / "model")
 
 
+@pytest.mark.slow
 def test_both_ways_to_a_wer_end_when_it_is_reached_or_given_up(outputs, tmp_path, capsys):
     module = benchmark("time_to_wer")
     first = module.ours(outputs, target=0.0, every=1, steps=2, most=float("inf"))
@@ -395,6 +397,7 @@ def test_what_fits_is_said_to_be_computed(capsys):
     assert len(lines) == 4 and all(line.endswith("(computed)") for line in lines)
 
 
+@pytest.mark.slow
 def test_each_way_to_train_real_clips_can_be_done_again(outputs, tmp_path, capsys):
     from guides import map_features
 
@@ -465,6 +468,7 @@ def test_both_ways_to_score_find_the_same_rates():
     assert (difference.low, difference.high, difference.wins) == pytest.approx(gained, abs=0.05)
 
 
+@pytest.mark.slow
 def test_each_way_to_convert_is_measured(tmp_path, capsys):
     module = benchmark("conversion_memory")
     megabytes = module.make_model(tmp_path / "model", "float16", module.SHAPE | {"width": 64, "heads": 2})
@@ -484,6 +488,7 @@ def test_each_way_to_convert_is_measured(tmp_path, capsys):
     assert [name.split(", ", 1)[1] for name, _ in proved] == ["int8, proved", "f16, proved", "q5_1, proved"]
 
 
+@pytest.mark.slow
 def test_each_engine_decodes_the_same_clips_and_writes_as_many_tokens(outputs, tmp_path, monkeypatch):
     import synthetic
 

@@ -164,6 +164,7 @@ def test_token_by_token_with_the_past_is_the_same_as_all_at_once(exported, batch
         np.testing.assert_allclose(outputs["logits"][:, 0], expected[:, place], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_second_export_is_the_same_and_weights_too_large_for_one_file_stand_beside_it(exported, tmp_path):
     model, folder = exported
     export_onnx(model, tmp_path, most_bytes=1_000_000)

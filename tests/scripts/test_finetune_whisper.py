@@ -39,7 +39,8 @@ EVERYTHING_DRAWN = [
 ]
 
 
-@pytest.mark.parametrize("method", [EVERYTHING_DRAWN, pytest.param(ADALORA, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [EVERYTHING_DRAWN, ADALORA])
 def test_one_device_and_two_are_one_experiment(tiny_recipe, run_script, run_processes, method):
     one = run_script("finetune_whisper", *MODEL, *method, "--output_dir", "outputs/one").stdout
     two = run_processes(2, "finetune_whisper", *MODEL, *method, "--output_dir", "outputs/two")
@@ -103,7 +104,8 @@ def test_a_base_with_another_vocabulary_than_its_tokenizer(tiny_recipe, run_scri
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])  # a machine taken back; a terminal closed
+# A machine taken back; a terminal closed.
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
 def test_told_to_stop_it_saves_and_run_again_it_writes_the_same_bytes(tiny_recipe, run_processes, signal_at, number):
     run_processes(
         1, "finetune_whisper", *MODEL, "--output_dir", "outputs/uninterrupted"

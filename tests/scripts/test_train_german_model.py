@@ -187,6 +187,7 @@ def test_a_step_whose_loss_is_not_finite_is_skipped_and_its_utterances_written_d
     assert all(np.isfinite(weight).all() for weight in weights.values())
 
 
+@pytest.mark.slow
 def test_two_processes_skip_such_a_step_together_and_stop_together(tiny_recipe, start, poison):
     poison(lambda number: number == 8)
     with start(2, "train_german_model", *POISONED, "--steps", "200", "--eval_steps", "200") as process:
