@@ -30,7 +30,8 @@ Write = Callable[[np.ndarray, int, bool], list[list[int]]]  # features [batch, m
 def transformers(model_dir: Path) -> Write:
     import torch
 
-    from asr.model import allow_short_context, load_whisper
+    from asr.model import load_whisper
+    from asr.short_context import allow_short_context
 
     model, _, _ = load_whisper(model_dir, dtype=torch.float32)
     allow_short_context(model.eval())

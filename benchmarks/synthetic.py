@@ -22,13 +22,13 @@ from asr.batches import Collator, WindowDataset
 from asr.features import FeatureCache, frames_of, write_features
 from asr.labels import Labeler
 from asr.loss import training_loss
-from asr.model import allow_short_context
 from asr.new_model import new_whisper
 from asr.params.windows import Windows
 from asr.params_file import read_params
 from asr.plan import plan_steps
 from asr.sampled_vocabulary import SampledVocabulary
 from asr.selection import sources_of, tokens_of
+from asr.short_context import allow_short_context
 from asr.utterance import Utterance
 from asr.vocabulary import whisper_tokenizer
 from asr.whisper_shape import SAMPLE_RATE, WINDOW_SECONDS

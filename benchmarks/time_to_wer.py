@@ -51,10 +51,11 @@ def ours(outputs: Path, target: float, every: int, steps: int, most: float) -> R
     from asr.features import open_features
     from asr.labels import Labeler
     from asr.loss import training_loss
-    from asr.model import allow_short_context, load_whisper
+    from asr.model import load_whisper
     from asr.plan import plan_steps
     from asr.sampled_vocabulary import SampledVocabulary
     from asr.selection import sources_of, tokens_of
+    from asr.short_context import allow_short_context
     from asr.training_settings import TrainingSettings
 
     torch.set_num_threads(1)

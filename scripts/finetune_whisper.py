@@ -19,9 +19,10 @@ def main(params: FinetuneWhisper) -> None:
     from asr.adapted import adapt
     from asr.base import describe_base, write_base
     from asr.features import open_features
-    from asr.model import allow_short_context, load_whisper, require_one_vocabulary
+    from asr.model import load_whisper, require_one_vocabulary
     from asr.paths import run_folder
     from asr.quantized import held_in, keep_as_loaded
+    from asr.short_context import allow_short_context
     from asr.training import train
     from asr.training_settings import NOT_THE_EXPERIMENT, TrainingSettings
 

@@ -76,9 +76,10 @@ def trial(params: TrainingSection) -> None:
     from asr.adapted import adapt
     from asr.domain_tokens import add_domain_tokens, domains_of
     from asr.features import open_features
-    from asr.model import allow_short_context, load_whisper
+    from asr.model import load_whisper
     from asr.probe import trial
     from asr.quantized import held_in, keep_as_loaded
+    from asr.short_context import allow_short_context
     from asr.trainable import train_part
     from asr.training_settings import TrainingSettings
 

@@ -20,8 +20,9 @@ def main(params: TrainGermanModel) -> None:
     from asr.domain_tokens import add_domain_tokens, domains_of, new_tokens_of
     from asr.features import open_features
     from asr.lineage import sha256, write_lineage
-    from asr.model import allow_short_context, load_whisper, require_one_vocabulary, save_whisper
+    from asr.model import load_whisper, require_one_vocabulary, save_whisper
     from asr.paths import run_folder
+    from asr.short_context import allow_short_context
     from asr.trainable import train_part
     from asr.training import train
     from asr.training_settings import NOT_THE_EXPERIMENT, TrainingSettings

@@ -9,7 +9,7 @@ sentences, espeak, synthesis                              a corpus from nothing
 corpora/, cuts, checks, slices, pool, cluster             from a corpus's own form to checked utterances
 duplicates, tally, leaks, shards, card/, nemo_manifests   from checked utterances to a data set
 hub, vocabulary, english, new_model, whole_weights         the model
-model, domain_tokens                                      and its tokens
+model, short_context, domain_tokens                       its windows and its tokens
 optimizer, quantized, trainable, base                     which weights are trained, how, and beside which others
 companion, average, ranks, adapter, chosen_layers, adapted  the ways to train a part, and what they keep
 features, augmentation, no_speech, prompts                what is heard of utterances, and what may be changed of it
@@ -21,7 +21,7 @@ text_pairs, judged_files, word_errors                     and any other recognis
 processes, checkpoints, interruption, non_finite, sharded  what a training must not lose
 watchdog, safe_trainer, trainer                           the loop that loses nothing
 training_settings, callbacks, stopping, training, probe   from windows to weights
-exportable, weights, ggml, onnx_export                    from weights to the forms of other engines
+exportable, weights, ggml, onnx_graphs, onnx_export       from weights to the forms of other engines
 decoding, transformers_engine, faster_engine              from weights to transcripts
 libwhisper, whisper_cpp, onnx_engine                      by any engine
 heard, parity                                             what proves an export

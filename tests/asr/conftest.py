@@ -11,8 +11,8 @@ LABELS = torch.tensor([[50261, 50359, 50363, 400, 401, 50257], [50261, 50359, 50
 @pytest.fixture
 def small_whisper():
     """A new one each time, always the same, that takes short contexts."""
-    from asr.model import allow_short_context
     from asr.new_model import new_whisper
+    from asr.short_context import allow_short_context
 
     model = new_whisper(mels=80, width=16, heads=2, encoder_layers=2, decoder_layers=2, seed=0)
     allow_short_context(model)

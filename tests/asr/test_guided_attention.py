@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from asr.guided_attention import REACH_SECONDS, guided_attention_loss, recorded_cross_attention
-from asr.model import allow_short_context
 from asr.new_model import new_whisper
+from asr.short_context import allow_short_context
 
 POSITIONS = 200  # 4 s
 NOBODY = math.nan

@@ -6,9 +6,9 @@ import torch
 from asr.ctc import ctc_loss
 from asr.labels import IGNORED, Labeler
 from asr.loss import training_loss
-from asr.model import allow_short_context
 from asr.new_model import new_whisper
 from asr.sampled_vocabulary import SampledVocabulary
+from asr.short_context import allow_short_context
 from asr.vocabulary import whisper_tokenizer
 
 

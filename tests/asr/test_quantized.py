@@ -27,7 +27,8 @@ def test_without_bitsandbytes_the_remedy_is_named(bits):
 @pytest.mark.skipif(not INSTALLED, reason="bitsandbytes is not installed: .venv/bin/pip install bitsandbytes==0.50.2")
 @pytest.mark.parametrize("bits", ["8bit", "4bit"])
 def test_an_evaluation_leaves_the_base_as_it_was(small_whisper, small_batch, whisper_vocabulary, tmp_path, bits):
-    from asr.model import allow_short_context, load_whisper, save_whisper
+    from asr.model import load_whisper, save_whisper
+    from asr.short_context import allow_short_context
 
     save_whisper(tmp_path, small_whisper, whisper_vocabulary, WhisperFeatureExtractor(80))
     model, _, _ = load_whisper(tmp_path, dtype="float32", **held_in(bits))

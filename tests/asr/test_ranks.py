@@ -85,8 +85,8 @@ def test_killed_and_resumed_it_is_the_same_bit_for_bit(adapted, small_batch, tmp
 def test_what_is_delivered_is_what_was_trained_without_the_ranks_that_do_nothing(
     adapted, small_whisper, small_batch, tmp_path, steps
 ):
-    from asr.model import allow_short_context
     from asr.new_model import new_whisper
+    from asr.short_context import allow_short_context
 
     train(adapted, small_batch, optimizer_of(adapted), RankAllocation(adapted), range(steps))
     with torch.no_grad():
