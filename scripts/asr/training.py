@@ -131,7 +131,8 @@ def _trainer(
     if arguments.process_index == 0:
         if first_full := math.ceil(settings.windows.full_from * settings.steps):
             print(
-                f"from step {first_full} on, also windows of 30 s and of several utterances: the loss rises for a while", flush=True
+                f"from step {first_full} on, also windows of 30 s and of several utterances: the loss rises for a while",
+                flush=True,
             )
         check_labels(dataset, train_cache, labeler, next(plan()), collate, settings.sources, most=CHECKED_ROWS)
     trainer = WhisperTrainer(
