@@ -11,8 +11,8 @@ rate) and the curves. What the loop gets right where the usual recipe does not:
 import math
 import os
 import time
-from collections.abc import Callable, Collection, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import torch
@@ -89,7 +89,7 @@ def train(
             keeps_state=bool(companions_of(model, settings)),
         )
         taught = tokens_of(train_cache, settings.sources, labeler) if settings.sampled_tokens else ()
-        with loss_of(model, labeler, settings, taught):
+        with added_up_in_order(arguments.device), loss_of(model, labeler, settings, taught):
             trainer.train_on()
         gather(model)
         trainer.accelerator.wait_for_everyone()  # all have read the best checkpoint
@@ -99,6 +99,26 @@ def train(
                 save_curves(folder, trainer.state.log_history)
             remove_checkpoints(run_dir)
     trainer.end()  # a process that leaves the others without it may crash on its way out
+
+
+@contextmanager
+def added_up_in_order(device: torch.device) -> Iterator[None]:
+    """Within it a training on the CPU is the same to the last bit, run after run, with the same number of threads.
+
+    transformers looks the decoder's positions up by an index, and what comes back to each of them torch else adds up in the
+    order in which its threads are done. GPUs are left alone: what it would cost there has not been measured.
+    """
+    deterministic = torch.utils.deterministic
+    before = (torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled())
+    filled = deterministic.fill_uninitialized_memory
+    if device.type == "cpu":
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        deterministic.fill_uninitialized_memory = False  # time for what nobody reads
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        deterministic.fill_uninitialized_memory = filled
 
 
 def loss_of(model, labeler: Labeler, settings: TrainingSettings, taught: Iterable[int]) -> AbstractContextManager[None]:

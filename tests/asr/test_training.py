@@ -6,6 +6,9 @@ import torch
 from asr.batches import Collator
 from asr.errors import UserError
 from asr.labels import IGNORED
+from asr.new_model import new_whisper
+from asr.short_context import allow_short_context
+from asr.training import added_up_in_order
 from asr.training_settings import TrainingSettings, accumulation_steps
 from asr.windows import Shapes
 
@@ -81,3 +84,24 @@ def test_steps_bounded_by_seconds_are_dealt_out_by_what_they_hold_at_least():
     assert accumulation_steps(settings(windows=shapes, global_batch=4, device_batch=4), 4) == 1  # global_batch is fewer
     with pytest.raises(UserError, match=r"windows.step_seconds / 30 \(at most global_batch\): 4"):
         accumulation_steps(settings(windows=shapes, global_batch=4, device_batch=4), 8)
+
+
+def test_gradients_are_the_same_whenever_the_threads_are_done():
+    """Without it those of the decoder's positions differed in most rounds."""
+    model = new_whisper(mels=80, width=128, heads=2, encoder_layers=1, decoder_layers=1, seed=0)
+    allow_short_context(model)
+    features = torch.randn(16, 80, 40, generator=torch.manual_seed(0))
+    labels = torch.randint(0, 50000, (16, 20), generator=torch.manual_seed(1))
+    threads, rounds = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    try:
+        with added_up_in_order(torch.device("cpu")):
+            for _ in range(10):
+                model.zero_grad()
+                model(input_features=features, labels=labels).loss.backward()
+                taught = ((name, of) for name, of in model.named_parameters() if of.grad is not None)
+                rounds.append({name: of.grad.clone() for name, of in taught})
+    finally:
+        torch.set_num_threads(threads)
+    differing = {name for found in rounds[1:] for name in found if not torch.equal(found[name], rounds[0][name])}
+    assert not differing and not torch.are_deterministic_algorithms_enabled()
