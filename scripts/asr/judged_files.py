@@ -18,6 +18,9 @@ def main(arguments: Sequence[str], description: str) -> None:
     """What the command line asks for, printed."""
     given = _parser(description).parse_args(arguments)
     if given.output:
+        read = [file for file in (given.predictions, given.references, given.against) if file]
+        if given.output.resolve() in [file.resolve() for file in read]:
+            raise UserError(f"--output {given.output}: is read here too; give another file")
         _require_writable(given.output)
     pairs = read_pairs(given.predictions, given.references)
     others = None

@@ -342,6 +342,7 @@ def test_a_place_that_cannot_be_written_to_is_told_by_every_program_first(made, 
         (".", "is a folder; give the name of a file"),
         (f"{'x' * 252}.json", "cannot be written (File name too long); give another place"),
         ("/proc/figures.json", "cannot be written"),
+        ("both.jsonl", "is read here too; give another file"),
     ):
         done = files(tmp_path, "--predictions", "both.jsonl", "--profile", "words", "--output", output)
         assert done.returncode == 1 and done.stderr.startswith(f"error: --output {output}: {says}")
