@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from asr.normaliser import Normaliser
     from asr.page import Difference
 
+SCORER_FLAGS = {"--predictions", "--references", "--against"}  # the scorer's on any two files, and none of the stage's
 PLOTTED = ("wer", "wer_low", "wer_high", "cer", "cer_low", "cer_high")
 
 
@@ -210,9 +211,9 @@ def differences(plan: list[Judged], judged_sets: "Mapping[str, JudgedSet]") -> "
 
 
 if __name__ == "__main__":
-    if any(argument.split("=")[0] == "--predictions" for argument in sys.argv[1:]):
+    if not SCORER_FLAGS.isdisjoint(argument.split("=")[0] for argument in sys.argv[1:]):
         from asr.judged_files import main as judge_files
 
-        run(lambda: judge_files(sys.argv[1:], __doc__))
+        run(lambda: judge_files(sys.argv[1:]))
     else:
         run_stage(Evaluation, main)

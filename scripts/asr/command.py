@@ -25,6 +25,7 @@ from asr.environment import load_environment
 from asr.errors import UserError
 from asr.params import Section
 from asr.params_file import Params, read_params
+from asr.paths import require_own
 
 S = TypeVar("S", bound=Section)
 
@@ -43,7 +44,14 @@ def run_stage(section: type[S], main: Callable[[S], None], translate: Callable[[
 
     translate: flags of another kind into those of the section.
     """
-    run(lambda: main(parse(section, translate(sys.argv[1:]))))
+
+    def stage() -> None:
+        params = parse(section, translate(sys.argv[1:]))
+        if output_dir := getattr(params, "output_dir", None):
+            require_own(output_dir)
+        main(params)
+
+    run(stage)
 
 
 def run_command(main: Callable[[Params], None]) -> None:
@@ -113,8 +121,20 @@ def _with_defaults(section: type[S], given: Mapping) -> type[S]:
     """The section for `--help`, which shows what the file says as the default."""
     fields = {name: (section.model_fields[name].annotation, copy(section.model_fields[name])) for name in given}
     for name, (_, field) in fields.items():
-        field.default, field.default_factory = given[name], None
+        field.default, field.default_factory = _shown(given[name]), None
     return pydantic.create_model(section.__name__, __base__=section, __doc__=section.__doc__, **fields)
+
+
+def _shown(value):
+    """A value as the file has it; of a list of groups, as the gates, how many."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return f"the {len(value)} of {PARAMS_FILE}"
+    if isinstance(value, list | dict):
+        shown = map(_shown, value.values() if isinstance(value, dict) else value)
+        return dict(zip(value, shown, strict=True)) if isinstance(value, dict) else list(shown)
+    return value
 
 
 def _problem(item: Mapping) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from asr.dvc_lock import stages_before
 from asr.lineage import sha256, write_lineage
-from asr.model_card import Metrics, base_name, compare, comparison, head, licence, sources, words
+from asr.model_card import Metrics, base_name, commit, compare, comparison, head, licence, sources, words
 
 CARD, LINEAGE = "README.md", "lineage.json"
 PROVED = ("recordings", "seconds", "language", "identical_transcripts", "errors", "figures")  # of parity.json
@@ -152,11 +152,10 @@ def card_of(lineage: Mapping, kind: str) -> str:
 
 
 def _origin(lineage: Mapping, form: Form | None, kind: str, base: str) -> str:
-    git, trained = lineage.get("git"), f"trained from {words(base)}, and " if base else ""
-    commit = f"commit `{git['commit']}{'+' if git['dirty'] else ''}`" if git else "commit unknown"
+    trained = f"trained from {words(base)}, and " if base else ""
     what = f"A Whisper in the form of {form.title}, which {form.readers} read" if form else "A Whisper"
     return (
-        f"{what}; weights `{kind}`; {trained}converted with Flüsterwerk ({commit}). `{LINEAGE}` says what it was made from "
+        f"{what}; weights `{kind}`; {trained}converted with Flüsterwerk ({commit(lineage.get('git'))}). `{LINEAGE}` says what it was made from "
         "and with: hashes, parameters, versions and all figures."
     )
 
@@ -175,7 +174,9 @@ def _measured(proof: Mapping | None, tested: Mapping | None) -> str:
     else:
         parts.append("This export was not compared with its model.")
     if not tested:
-        parts.append("The figures of the test sets stand in the card that the stage `evaluation` writes.")
+        parts.append(
+            "The figures of the test sets stand in the card that the stage `evaluation` writes, in `outputs/evaluation/cards`."
+        )
     return "\n\n".join(parts)
 
 

@@ -27,6 +27,7 @@ LANGUAGE = "language_accuracy"
 TIMESTAMPS = "valid_timestamps"
 TRAINING = "training_data"  # stands among the models in metrics.json
 SEEN_FIGURES = ("speakers_in_training", "recordings_in_training", "sentences_in_training")
+ALL_FIGURES = (*FIGURES, *SILENCE_FIGURES, LOST, NO_SPEECH, LANGUAGE, TIMESTAMPS, *SEEN_FIGURES)
 
 
 @dataclass(frozen=True)

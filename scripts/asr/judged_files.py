@@ -1,7 +1,11 @@
-"""The scorer on any two files, as `scripts/evaluation.py --predictions hyp.jsonl --references ref.jsonl` runs it.
+"""The scorer on any two files, of any recogniser:
 
-In: transcripts of any recogniser and what was said (`text_pairs.py`). Out: the rates with 95 % intervals, printed as fractions to
-five digits, or written as JSON; with `--against` the paired test of two recognisers on the same references.
+    python scripts/evaluation.py --predictions hyp.jsonl --references ref.jsonl --profile asr-german-mixed-evals
+    python scripts/evaluation.py --predictions both.csv --profile whisper-basic           # columns reference and hypothesis
+    python scripts/evaluation.py --predictions hyp.tsv --references ref.tsv --profile none --against theirs.tsv
+
+In: JSON lines, CSV or TSV, what was recognised and what was said (`text_pairs.py`). Out: the rates with 95 % intervals, printed
+as fractions to five digits, and as JSON with --output; with --against the paired test of two recognisers on the same references.
 """
 
 import argparse
@@ -9,14 +13,17 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from asr.command import PARAMS_FILE
 from asr.errors import UserError
 from asr.normaliser import PROFILES, Normaliser
+from asr.params_file import read_params
 from asr.text_pairs import Pair, read_pairs, same_references
 
 
-def main(arguments: Sequence[str], description: str) -> None:
+def main(arguments: Sequence[str]) -> None:
     """What the command line asks for, printed."""
-    given = _parser(description).parse_args(arguments)
+    given = _parser().parse_args(arguments)
+    normaliser = Normaliser.of(given.profile, _own_profiles(given.profile))
     if given.output:
         read = [file for file in (given.predictions, given.references, given.against) if file]
         if given.output.resolve() in [file.resolve() for file in read]:
@@ -26,7 +33,7 @@ def main(arguments: Sequence[str], description: str) -> None:
     others = None
     if given.against:
         others = same_references(read_pairs(given.against, given.references), pairs, given.against, given.predictions)
-    judged = judge(pairs, Normaliser.of(given.profile), others)
+    judged = judge(pairs, normaliser, others)
     if given.output:
         partial = given.output.with_name(given.output.name + ".partial")
         partial.write_text(json.dumps(judged, indent=1) + "\n", encoding="utf-8")
@@ -59,6 +66,14 @@ def judge(pairs: Sequence[Pair], normaliser: Normaliser, others: Sequence[Pair] 
     return judged
 
 
+def _own_profiles(name: str) -> dict[str, list[str]]:
+    """evaluation.profiles of the params.yaml here, if `name` is none of ours."""
+    if name in PROFILES or not PARAMS_FILE.is_file():
+        return {}
+    evaluation = read_params(PARAMS_FILE).evaluation
+    return evaluation.profiles if evaluation else {}
+
+
 def _require_writable(file: Path) -> None:
     """Before anything is judged for nothing."""
     if not file.parent.is_dir():
@@ -75,13 +90,15 @@ def _require_writable(file: Path) -> None:
 
 def _lines(judged: dict) -> list[str]:
     lines = [
-        f"profile {judged['profile']}, {judged['utterances']} utterances, {judged['words']} words, 95 % intervals by "
+        f"profile {judged['profile']}, utterances: {judged['utterances']}, words: {judged['words']}, 95 % intervals by "
         f"{judged['resampled_by']}"
     ]
     for name in ("wer", "wer_contiguous", "wer_compounds", "wer_raw", "mer", "cer", "cer_raw"):
         interval = f"  [{judged[f'{name}_low']:.5f}, {judged[f'{name}_high']:.5f}]" if f"{name}_low" in judged else ""
         lines.append(f"{name:15}{judged[name]:.5f}{interval}")
     lines.append(", ".join(f"{judged[name]} {name}" for name in ("substitutions", "deletions", "insertions")))
+    if written := judged["insertions_in_silence"]:
+        lines.append(f"{written} of the insertions where the profile leaves no word of the reference")
     if against := judged.get("against"):
         shows = f"; such a test set shows differences from {against['smallest']:.5f} on" if against["smallest"] else ""
         low, high = against["low"], against["high"]
@@ -94,8 +111,8 @@ def _lines(judged: dict) -> list[str]:
     return lines
 
 
-def _parser(description: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--predictions", type=Path, required=True, metavar="FILE", help="JSON lines, CSV or TSV with id and text"
     )
@@ -105,7 +122,12 @@ def _parser(description: str) -> argparse.ArgumentParser:
         metavar="FILE",
         help="the same; none: --predictions has reference and hypothesis in each row; a speaker in its rows is resampled by",
     )
-    parser.add_argument("--profile", required=True, choices=PROFILES, help="how texts are normalised")
+    parser.add_argument(
+        "--profile",
+        required=True,
+        metavar="NAME",
+        help=f"how texts are normalised: {', '.join(PROFILES)}, or one of evaluation.profiles of the params.yaml here",
+    )
     parser.add_argument(
         "--against", type=Path, metavar="FILE", help="another recogniser's predictions, to compare with"
     )

@@ -57,12 +57,6 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def commit() -> str:
-    """The repository's commit, "+" after it where code or params differ from it; "unknown" without git."""
-    git = _git()
-    return f"{git['commit']}{'+' if git['dirty'] else ''}" if git else "unknown"
-
-
 def _git() -> dict | None:
     """The commit, and whether code or params differ from it (not `dvc.lock`, which changes while DVC runs)."""
     commit = _run("rev-parse", "HEAD")

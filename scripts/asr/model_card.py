@@ -2,8 +2,8 @@
 
     text = model_card(name="somebody/whisper-de", base="openai/whisper-tiny", …)      # README.md, with its YAML head
 
-In: what the stages have written (metrics, counts of the data, the git commit) and the recipe's parameters. Out: Markdown, in
-which words that come from data stay words. `export_cards.py` makes the exports' cards of the same parts.
+In: what the stages have written: metrics, counts of the data, the git commit. Out: Markdown, in which words that come from data
+stay words. `export_cards.py` makes the exports' cards of the same parts.
 """
 
 import re
@@ -15,9 +15,23 @@ from huggingface_hub import EvalResult, ModelCardData
 # Of the weights that OpenAI has on the Hub, by the beginning of their id; the first that fits.
 LICENCES = {"openai/whisper-large-v3-turbo": "mit", "openai/": "apache-2.0"}
 
+NEW = "new weights"  # what was trained from, where it had learnt nothing yet
 TASK = "automatic-speech-recognition"
 SIDES = ("before", "after", "export")  # of a comparison, in a table's order
 RATES = ("wer", "cer")
+
+USE = """## Use
+
+`pip install torch transformers soundfile`, then:
+
+```python
+import soundfile
+from transformers import pipeline
+
+sound, rate = soundfile.read("recording.wav")  # mono, 16 kHz, up to 30 s
+transcribe = pipeline("automatic-speech-recognition", "{name}")
+print(transcribe({"raw": sound, "sampling_rate": rate}{language})["text"])
+```"""
 
 # {model: {test set: {"wer", …}}}, as `metrics.json` has them
 Metrics = Mapping[str, Mapping[str, Mapping]]
@@ -34,8 +48,7 @@ def model_card(
     data: Mapping[str, Mapping],
     licences: Mapping[str, str],
     languages: list[str],
-    params: str,
-    commit: str,
+    git: Mapping | None,
 ) -> str:
     """The text of a trained model's card.
 
@@ -47,19 +60,19 @@ def model_card(
         metrics: `{model: {test_set: {"wer", "cer", "words", …}}}`, rates as fractions.
         data: `{source: {split: {"kept", "hours", "speakers", …}}}`, as stats.json has it.
         licences: of the sources; "" where nobody said.
-        params: the recipe's params.yaml.
-        commit: of the repository that trained it.
+        git: of the repository that made it, as `lineage.json` has it; None where nobody knows.
     """
-    compared = compare(metrics, {"before": before, "after": after})
-    fence = "`" * max([3, *(len(ticks) + 1 for ticks in re.findall("`+", params))])
+    compared, title = compare(metrics, {"before": before, "after": after}), name.split("/")[-1]
+    language = f', generate_kwargs={{"language": "{languages[0]}"}}' if len(languages) == 1 else ""
     sections = [
-        head(name.split("/")[-1], base, languages, "transformers", [], compared, "after"),
-        f"# {words(name.split('/')[-1])}",
-        f"A Whisper, trained from {words(base)} with Flüsterwerk (commit `{commit}`).",
+        head(title, base, languages, "transformers", [], compared, "after"),
+        f"# {words(title)}",
+        f"A Whisper, trained from {words(base)} with Flüsterwerk ({commit(git)}). `lineage.json` says what it was made from and "
+        "with: hashes, parameters and versions.",
+        USE.replace("{name}", name).replace("{language}", language),
         f"## Before and after\n\n{comparison(compared)}",
         f"## Data\n\n{_data(data, licences)}",
         f"## Licence\n\n{licence(base)}",
-        f"## Parameters\n\n{fence}yaml\n{params.strip()}\n{fence}",
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -152,17 +165,25 @@ def words(text: object) -> str:
 
 def licence(base: str) -> str:
     """The section on what the model may be used for; `base` as in `head`, "" where nobody knows."""
-    known = _known_licence(base)
-    of = "what it was trained from" + (f", {words(base)}" if base else "")
-    own = f"That of {words(base)}, {known}." if known else f"That of {of}."
+    if base == NEW:
+        own = "The weights are trained from new ones, so that no other model's licence comes with them."
+    elif known := _known_licence(base):
+        own = f"That of {words(base)}, {known}."
+    else:
+        own = f"That of what it was trained from{', ' + words(base) if base else ''}."
     return f"{own} Each source of the data has its own; whoever passes the model on has to see that they allow it."
+
+
+def commit(git: Mapping | None) -> str:
+    """In words, of what `lineage.json` has: a "+" where code or params differed from it."""
+    return f"commit `{git['commit']}{'+' if git['dirty'] else ''}`" if git else "commit unknown"
 
 
 def base_name(section: Mapping) -> str:
     """What training started from, of `base_model`'s parameters: an id on the Hub, or words."""
     if section["source"] == "hub":
         return section["hub"]["id"]
-    return "a new model" if section["source"] == "new" else PurePath(section["folder"]).name
+    return NEW if section["source"] == "new" else PurePath(section["folder"]).name
 
 
 def _known_licence(base: str) -> str:

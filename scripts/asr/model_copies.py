@@ -35,15 +35,19 @@ def copy_exports(made: Path, to: Path, cards: Path, prefix: str = "") -> Iterato
 
     Args:
         made: folder of exports.
-        to: where each goes, as `<prefix><its name>`; what has that name there is replaced.
+        to: where each goes, as `<prefix><its name>`; an export of that name there is replaced.
         cards: what evaluation has written about them, by name.
 
     Raises:
-        UserError: there is no such folder, it cannot be copied there, or another run copies to the same place.
+        UserError: there is no such folder, it cannot be copied there, something else has its name there, or another run
+            copies to the same place.
     """
     remedy = f"run the stage {made.name} first"
-    for export in sorted(path for path in require_folder(made, remedy).iterdir() if path.is_dir()):
-        copy = to / f"{prefix}{export.name}"
+    exports = sorted(path for path in require_folder(made, remedy).iterdir() if path.is_dir())
+    copies = {export: to / f"{prefix}{export.name}" for export in exports}
+    for copy in copies.values():
+        _require_export(copy)
+    for export, copy in copies.items():
         try:
             with output_folder(copy) as partial:
                 # Contents alone: what DVC has checked out can be links, and read-only.
@@ -56,6 +60,14 @@ def copy_exports(made: Path, to: Path, cards: Path, prefix: str = "") -> Iterato
                 f"{copy}: {export} cannot be copied there: {error}; mend that, or give another MODEL_DIR"
             ) from error
         yield copy
+
+
+def _require_export(copy: Path) -> None:
+    """Raises `UserError` if something that is no export stands where a copy is to go."""
+    if copy.is_dir() and not (copy / LINEAGE).is_file() and any(copy.iterdir()):
+        raise UserError(
+            f"{copy}: holds no {LINEAGE}, so it is no export, and would be lost; move it, or give another MODEL_DIR"
+        )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML, YAMLError
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from asr.errors import UserError
-from asr.judged import SILENCE, TRAINING, WAYS
+from asr.judged import ALL_FIGURES, SILENCE, TRAINING, WAYS
 from asr.params import (
     CORPORA,
     BaseModel,
@@ -82,13 +82,13 @@ class Params(Group):
         if judged.training_dirs:
             heard = dict.fromkeys((*judged.test_sets, *judged.engine_test_sets, *judged.long_test_sets))
             known[TRAINING] = tuple(name for name in heard if name != SILENCE)
-        for name, way in WAYS.items():
-            known |= {f"{name}/{export}": getattr(judged, way.test_sets) for export in self._exports(way.stage)}
+        for way_name, way in WAYS.items():
+            known |= {f"{way_name}/{export}": getattr(judged, way.test_sets) for export in self._exports(way.stage)}
         for number, gate in enumerate(judged.gates):
             for field in ("figure", "minus", "ratio_to", "distance_to"):
                 if not (figure := getattr(gate, field)):
                     continue
-                place, (model, test_set, _) = ("evaluation", "gates", number, field), figure.split(" ")
+                place, (model, test_set, name) = ("evaluation", "gates", number, field), figure.split(" ")
                 of_any = known.get(f"{model.partition('/')[0]}/") if "/" in model else None
                 of_model = known.get(model, of_any)
                 if of_model is None:
@@ -96,6 +96,12 @@ class Params(Group):
                     yield place, f"no model is called {model}; there are {', '.join(names)}"
                 elif test_set not in of_model:
                     yield place, f"{model} is not judged on {test_set}, but on {', '.join(of_model) or 'nothing'}"
+                elif (
+                    name not in ALL_FIGURES
+                ):  # which of them this model has on this test set evaluation knows, and says
+                    near = difflib.get_close_matches(name, ALL_FIGURES, n=1)
+                    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(ALL_FIGURES)}"
+                    yield place, f"no figure is called {name}; {hint}"
 
     def _exports(self, stage: str) -> list[str]:
         """Names of the exports of a stage that evaluation judges, with "*" for each; "" for any, where nobody knows here."""

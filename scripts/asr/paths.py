@@ -54,6 +54,29 @@ def output_folder(path: Path, unfinished: str = "") -> Iterator[Path]:
         shutil.rmtree(outdated)
 
 
+def require_own(path: Path, pipeline: Path = Path("outputs")) -> None:
+    """Raises `UserError` if a stage that a person gives `path` to write would replace what it did not make.
+
+    What stands below `pipeline` is the pipeline's own, which it makes again; anywhere else a folder has to be new or empty.
+    """
+    if path.is_file():
+        raise UserError(f"--output_dir {path}: is a file; give the name of a folder")
+    try:
+        # Of a link to a folder the link alone is replaced.
+        if (
+            pipeline.resolve() in path.resolve().parents
+            or path.is_symlink()
+            or not path.is_dir()
+            or not any(path.iterdir())
+        ):
+            return
+    except OSError as error:
+        raise UserError(f"--output_dir {path}: cannot be read ({error.strerror}); give a new folder") from error
+    raise UserError(
+        f"--output_dir {path}: is not empty, and what is in it would be lost; give a new folder, or empty it"
+    )
+
+
 def require_writable(path: Path) -> None:
     """Raises `UserError` if `output_folder` could not write to `path`, before hours of work for it."""
     partial = path.with_name(path.name + ".partial")

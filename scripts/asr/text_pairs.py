@@ -39,18 +39,13 @@ def read_pairs(predictions: Path, references: Path | None) -> list[Pair]:
         rows = _rows(
             predictions, ("reference", "hypothesis"), "; of predictions alone, --references names the other file"
         )
-        ids = [_text(row, "id") or str(number) for number, (_, row) in enumerate(rows, 1)]
-        pairs = [
-            Pair(id, row["reference"], row["hypothesis"], _text(row, "speaker"))
-            for id, (_, row) in zip(ids, rows, strict=True)
-        ]
-        _refuse_doubles(predictions, ids)
+        named = [(line, {**row, "id": _text(row, "id") or str(n)}) for n, (line, row) in enumerate(rows, 1)]
+        both = _by_id(predictions, named)
+        pairs = [Pair(id, row["reference"], row["hypothesis"], _text(row, "speaker")) for id, row in both.items()]
     else:
-        said, heard = (_by_id(path) for path in (references, predictions))
+        said, heard = (_by_id(path, _rows(path, ("id", "text"))) for path in (references, predictions))
         _require_same(references, said, predictions, heard)
         pairs = [Pair(id, row["text"], heard[id]["text"], _text(row, "speaker")) for id, row in said.items()]
-    if not pairs:
-        raise UserError(f"{references or predictions}: no row; nothing to judge")
     empty = [pair.id for pair in pairs if not pair.reference.strip()]
     if empty:
         raise UserError(
@@ -78,16 +73,16 @@ def _text(row: Mapping, name: str) -> str:
     return "" if row.get(name) is None else str(row[name])
 
 
-def _by_id(path: Path) -> dict[str, Mapping]:
-    rows = _rows(path, ("id", "text"))
-    _refuse_doubles(path, [str(row["id"]) for _, row in rows])
+def _by_id(path: Path, rows: list[tuple[int, Mapping]]) -> dict[str, Mapping]:
+    lines: dict[str, list[int]] = {}
+    for line, row in rows:
+        lines.setdefault(str(row["id"]), []).append(line)
+    if doubled := {id: at for id, at in lines.items() if len(at) > 1}:
+        id, at = next(iter(doubled.items()))
+        raise UserError(
+            f"{path}:{at[1]}: {_listed(list(doubled))} more than once (id {id} in line {at[0]} too); an id names one utterance"
+        )
     return {str(row["id"]): row for _, row in rows}
-
-
-def _refuse_doubles(path: Path, ids: list[str]) -> None:
-    seen: set[str] = set()
-    if doubled := [id for id in ids if id in seen or seen.add(id)]:
-        raise UserError(f"{path}: {_listed(doubled)} more than once; an id names one utterance")
 
 
 def _require_same(references: Path, said: Mapping, predictions: Path, heard: Mapping) -> None:
@@ -113,15 +108,30 @@ def _rows(path: Path, wanted: tuple[str, ...], hint: str = "") -> list[tuple[int
     read = _table if path.suffix.lower() in DELIMITERS else _json_lines
     try:
         rows = list(read(path))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; give one of JSON lines, CSV or TSV") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder; give a file of JSON lines, CSV or TSV") from None
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from None
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror or error}); mend that, or give another file"
+        ) from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from None
+    if not rows:
+        raise UserError(
+            f"{path}: no row in it, so that there is nothing to judge; give a file with {' and '.join(wanted)}"
+        )
     for line, row in rows:
         for name in wanted:
-            if not isinstance(row.get(name), str | int) or (name != "id" and not isinstance(row[name], str)):
-                there = ", ".join(map(str, row)) or "nothing"
-                raise UserError(f"{path}:{line}: no text in {name!r}; there are {there}{'' if name in row else hint}")
+            if name not in row:
+                raise UserError(
+                    f"{path}:{line}: no field {name!r}; there are {', '.join(map(str, row)) or 'none'}{hint}"
+                )
+            if not isinstance(row[name], str | int if name == "id" else str):
+                raise UserError(
+                    f"{path}:{line}: {name}: {json.dumps(row[name])} is no text; put it in quotes, or leave the row out"
+                )
     return rows
 
 
@@ -143,16 +153,26 @@ def _table(path: Path) -> Iterator[tuple[int, Mapping]]:
     tabs = path.suffix.lower() == ".tsv"
     quoting = csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL  # as Common Voice's, where a quote is a part of the text
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, delimiter="\t" if tabs else ",", quoting=quoting, strict=not tabs)
+        reader = csv.reader(file, delimiter="\t" if tabs else ",", quoting=quoting, strict=not tabs)
         try:
-            head = list(reader.fieldnames or ())
+            head = next(reader, [])
             if doubled := [name for name in head if head.count(name) > 1]:
                 raise UserError(f"{path}:1: two columns are called {doubled[0]!r}; rename one of them")
-            for row in reader:
-                if None in row or None in row.values():
+            if len(head) == 1 and not tabs and (";" in head[0] or "\t" in head[0]):
+                raise UserError(
+                    f"{path}:1: columns are not separated by commas: {head[0][:60]!r}; use commas, or tabs in a .tsv"
+                )
+            for cells in reader:
+                if not cells:  # an empty line
+                    continue
+                if len(cells) != len(head):
+                    remedy = "a tab separates columns" if tabs else "put double quotes around a text with a comma in it"
                     raise UserError(
-                        f"{path}:{reader.line_num}: {len(reader.fieldnames or ())} columns in the head, another number here"
+                        f"{path}:{reader.line_num}: {len(head)} columns in the head, {len(cells)} here; {remedy}"
                     )
-                yield reader.line_num, row
+                yield reader.line_num, dict(zip(head, cells, strict=True))
         except csv.Error as error:
-            raise UserError(f"{path}:{reader.line_num}: {error}") from None
+            remedy = (
+                "a text in double quotes ends with one, and has two for one inside it; a .tsv takes them as they are"
+            )
+            raise UserError(f"{path}:{reader.line_num}: {error}; {remedy}") from None

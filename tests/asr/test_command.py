@@ -82,6 +82,17 @@ def test_a_typo_anywhere_in_the_file_stops_every_stage_before_anything_heavy(sta
     assert list(sample.iterdir()) == [file]
 
 
+@pytest.mark.parametrize("stage", sorted({*STAGES} - {"lint_labels", "probe", "pseudo_label", "push_to_hub"}))
+def test_no_stage_replaces_a_persons_own_folder_and_says_so_before_anything_heavy(stage, sample):
+    (sample / "papers").mkdir()
+    (thesis := sample / "papers/thesis.tex").write_text("Kapitel 1")
+    status, said, libraries = run(stage, "--output_dir", "papers", cwd=sample)
+    assert status == 1 and not libraries & HEAVY and thesis.read_text() == "Kapitel 1"
+    assert said.startswith(
+        "error: --output_dir papers: is not empty, and what is in it would be lost; give a new folder"
+    )
+
+
 def test_without_flags_the_section_is_the_files(sample):
     assert parse(ConvertToFaster, []) == read_params(sample / "params.yaml").convert_to_faster
 

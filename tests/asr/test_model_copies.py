@@ -56,7 +56,8 @@ def test_an_export_that_was_not_judged_or_was_made_anew_since_keeps_its_own_card
 def test_a_copy_replaces_the_one_before_and_leaves_the_users_own_folders(made, tmp_path):
     (own := tmp_path / "my models/tiny/own").mkdir(parents=True)
     (old := tmp_path / "my models/tiny/int8").mkdir()
-    (old / "of_before").touch()
+    for name in ("of_before", "lineage.json"):
+        (old / name).touch()
     copied(made, tmp_path)
     assert {path.name for path in own.parent.iterdir()} == {"float32", "int8", "own"}
     assert {path.name for path in old.iterdir()} == {"README.md", "lineage.json", "model.bin"}
@@ -78,3 +79,11 @@ def test_no_export_and_no_folder_to_copy_to_are_one_message(made, tmp_path):
         copied(made, tmp_path)
     with pytest.raises(UserError, match=r"convert_to_onnx: no such folder; run the stage convert_to_onnx first"):
         list(copy_exports(tmp_path / "convert_to_onnx", tmp_path, tmp_path))
+
+
+def test_what_is_no_export_is_not_replaced_by_one(made, tmp_path):
+    (own := tmp_path / "my models/tiny/int8").mkdir(parents=True)
+    (own / "thesis.tex").touch()
+    with pytest.raises(UserError, match=r"tiny/int8: holds no lineage\.json.*give another MODEL_DIR"):
+        copied(made, tmp_path)
+    assert [path.name for path in (tmp_path / "my models/tiny").rglob("*")] == ["int8", "thesis.tex"]

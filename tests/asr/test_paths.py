@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from asr.errors import UserError
-from asr.paths import fingerprint, output_folder, require_folder, run_folder
+from asr.paths import fingerprint, output_folder, require_folder, require_own, run_folder
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -88,6 +88,22 @@ def test_two_runs_cannot_write_the_same_folder(tmp_path):
         )
         assert "UserError: stage.partial: another run is writing it" in other.stderr
     assert contents(tmp_path) == {"stage/file": "first"}
+
+
+def test_only_the_pipelines_own_folders_are_replaced_unasked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "outputs/stage", "made by a stage")
+    write(own := tmp_path / "own", "made by a person")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "outputs/linked").symlink_to(own)
+    (tmp_path / "link").symlink_to(tmp_path / "outputs")
+    for name in ("outputs/stage", "./outputs/new", "new", "empty", "outputs/linked", "link/stage"):
+        require_own(Path(name))
+    for name in ("own", "outputs", ".", "outputs/..", str(own)):
+        with pytest.raises(UserError, match="is not empty, and what is in it would be lost"):
+            require_own(Path(name))
+    with pytest.raises(UserError, match="is a file; give the name of a folder"):
+        require_own(Path("own/file"))
 
 
 def test_require_folder_says_what_makes_it(tmp_path):

@@ -35,7 +35,7 @@ def test_one_file_with_both(tmp_path, suffix, separator):
 
 
 def test_predictions_alone_are_told_what_is_lacking(tmp_path):
-    with pytest.raises(UserError, match=r"hyp\.jsonl:1: no text in 'reference'; .*--references names the other file"):
+    with pytest.raises(UserError, match=r"hyp\.jsonl:1: no field 'reference'; .*--references names the other file"):
         read_pairs(write(tmp_path / "hyp.jsonl", ROWS), None)
 
 
@@ -52,10 +52,10 @@ def test_numbers_are_ids_and_a_quote_in_a_tsv_is_text(tmp_path):
     [
         (ROWS[:1], r"hyp.jsonl: id 2 missing, which .*ref.jsonl has"),
         ([*ROWS, {"id": "3", "text": "x"}], r"hyp.jsonl: id 3, which .*ref.jsonl does not have"),
-        ([*ROWS, ROWS[0]], r"hyp.jsonl: id 1 more than once"),
-        ([{"id": "1"}, ROWS[1]], r"hyp.jsonl:1: no text in 'text'; there are id"),
-        ([{"id": "1", "text": 3}, ROWS[1]], r"hyp.jsonl:1: no text in 'text'"),
-        ([{"id": "1", "text": None}, ROWS[1]], r"hyp.jsonl:1: no text in 'text'"),
+        ([*ROWS, ROWS[0]], r"hyp.jsonl:3: id 1 more than once \(id 1 in line 1 too\)"),
+        ([{"id": "1"}, ROWS[1]], r"hyp.jsonl:1: no field 'text'; there are id"),
+        ([ROWS[0], {"id": "2", "text": 3}], r"hyp.jsonl:2: text: 3 is no text; put it in quotes"),
+        ([{"id": "1", "text": None}, ROWS[1]], r"hyp.jsonl:1: text: null is no text"),
     ],
 )
 def test_what_does_not_pair_is_named(tmp_path, heard, message):
@@ -68,9 +68,13 @@ def test_what_does_not_pair_is_named(tmp_path, heard, message):
     [
         ("x.jsonl", b'{"id": "1", "text": "a"}\n{"id"', r"x.jsonl:2: not JSON"),
         ("x.jsonl", b"[1]\n", r"x.jsonl:1: not a JSON object"),
-        ("x.jsonl", b"", r"no row; nothing to judge"),
+        ("x.jsonl", b"", r"x.jsonl: no row in it, so that there is nothing to judge"),
         ("x.jsonl", b'{"id": "1", "text": "\xff"}', r"x.jsonl: not UTF-8"),
-        ("x.csv", b"id,text\n1,a,b\n", r"x.csv:2: 2 columns in the head, another number here"),
+        ("x.csv", b"id,text\n1,a,b\n", r"x.csv:2: 2 columns in the head, 3 here; put double quotes around"),
+        ("x.csv", b"id,text\n1,a\n2\n", r"x.csv:3: 2 columns in the head, 1 here"),
+        ("x.csv", b"id;text\n1;a\n", r"x.csv:1: columns are not separated by commas: 'id;text'; use commas"),
+        ("x.csv", b'id,text\n1,"a\n', r"x.csv:2: unexpected end of data; a text in double quotes ends with one"),
+        ("x.tsv", b"id\ttext\n1\ta\tb\n", r"x.tsv:2: 2 columns in the head, 3 here; a tab separates columns"),
         ("x.csv", b"id,text,text\n1,a,b\n", r"x.csv:1: two columns are called 'text'; rename one of them"),
         ("x.jsonl", b'{"id": "1", "text": " "}', r"id 1 without a reference"),
     ],
@@ -82,8 +86,10 @@ def test_a_broken_file_is_one_message_with_its_line(tmp_path, name, content, mes
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"nothing.jsonl: No such file"):
+    with pytest.raises(UserError, match=r"nothing.jsonl: no such file; give one of JSON lines"):
         read_pairs(tmp_path / "nothing.jsonl", None)
+    with pytest.raises(UserError, match=r"is a folder; give a file of JSON lines"):
+        read_pairs(tmp_path, None)
 
 
 def test_nought_is_an_id_and_a_speaker(tmp_path):

@@ -78,20 +78,29 @@ def run_script(tiny_recipe, monkeypatch, capsys):
 
 
 @pytest.fixture
-def run_card(tmp_path):
-    """Run the lines of Python in an export's card on a second of noise; returns what they print."""
+def run_code(tmp_path):
+    """Run the lines of Python in a card on a second of noise, recording.wav; returns what they print."""
 
-    def run(export: Path) -> str:
+    def run(code: str) -> str:
         import soundfile
 
         noise = np.random.default_rng(0).normal(0, 0.1, 16000)
         soundfile.write(tmp_path / "recording.wav", noise, 16000)
-        code = (export / "README.md").read_text().split("```python\n")[1].split("```")[0]
-        assert "path/to/this/folder" in code
-        code = code.replace("path/to/this/folder", str(export))
         done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def run_card(run_code):
+    """The same of an export, with the lines of its card."""
+
+    def run(export: Path) -> str:
+        code = (export / "README.md").read_text().split("```python\n")[1].split("```")[0]
+        assert "path/to/this/folder" in code
+        return run_code(code.replace("path/to/this/folder", str(export)))
 
     return run
 

@@ -10,6 +10,8 @@ import pytest
 from huggingface_hub import ModelCard
 from ruamel.yaml import YAML
 
+from asr.lineage import sha256
+
 METRICS = {
     "base_model": {"general": {"wer": 0.5, "cer": 0.25, "words": 604}},
     "merge_lora": {
@@ -28,6 +30,19 @@ def evaluated(tiny_recipe):
         (outputs / stage).mkdir()
         (outputs / stage / name).write_text(json.dumps(content))
     (outputs / "merge_lora").symlink_to((outputs / "base_model").resolve())
+    (card := outputs / "evaluation/cards/convert_to_faster/int8").mkdir(parents=True)
+    of = {"model": {"sha256": sha256(outputs / "merge_lora")}}
+    git = {"commit": "0123abc", "dirty": True}
+    made = {
+        "data": None,
+        "form": "ctranslate2",
+        "git": git,
+        "inputs": of,
+        "metrics": {},
+        "stages": None,
+        "versions": {},
+    }
+    (card / "lineage.json").write_text(json.dumps(made))
     return outputs
 
 
@@ -100,7 +115,10 @@ def test_the_model_and_its_card_are_pushed_private_unless_it_is_said(
     ].keys()
     assert hub["files"]["config.json"] == (evaluated / "merge_lora/config.json").read_bytes()
     card = hub["files"]["README.md"].decode()
-    assert "# whisper-de" in card and "hf_secret" not in card
+    assert "# whisper-de" in card and "hf_secret" not in card and '"somebody/whisper-de")' in card
+    lineage = json.loads(hub["files"]["lineage.json"])
+    assert lineage["git"]["commit"] == "0123abc" and lineage["inputs"]["model"]["sha256"]
+    assert "form" not in lineage and "metrics" not in lineage  # an export's alone
 
 
 def test_a_repository_that_is_public_already_gets_nothing_unasked(evaluated, run_script, hub, monkeypatch):
@@ -111,13 +129,13 @@ def test_a_repository_that_is_public_already_gets_nothing_unasked(evaluated, run
     assert hub["files"] == {}
 
 
-def test_the_card_compares_before_and_after_and_names_data_licences_and_params(evaluated, run_script):
+def test_the_card_compares_before_and_after_and_names_data_licences_and_commit(evaluated, run_script):
     card = run_script("push_to_hub").stdout  # no HUB_MODEL_ID: nothing is pushed
     assert "To push the model" in card
     assert "| general | 604 | 50.00 % | 4.14 % | 25.00 % | 3.33 % |" in card
     assert "| domain | 9 |  | 20.00 % |  | 10.00 % |" in card  # the base model was not judged on it
     assert "| general | train | 3600 | 2.31 | 44 | synthetic |" in card
-    assert "train_german_model:" in card and "learning_rate:" in card
+    assert "trained from new weights with Flüsterwerk (commit `0123abc+`)" in card
     head = YAML(typ="safe").load(card.split("---")[1])
     assert head["language"] == ["de"] and head["license"] == "other"  # a new model has no one's
     figures = {
@@ -151,16 +169,14 @@ def test_words_from_data_cannot_break_the_card():
     evil = 'a | b\n---\n# "c": `d` <script>'
     figures = {"wer": 0.5, "cer": 0.5, "words": 1, "profile": "x | y"}
     data = {evil: {"train": {"kept": 1, "hours": 1.0, "speakers": 1}}}
-    text = model_card(
-        "x/y", evil, "a", "b", {"b": {evil: figures}}, data, {evil: evil}, ["de"], "a: 1  # ```\n```\n# heading", "c"
-    )
+    text = model_card("x/y", evil, "a", "b", {"b": {evil: figures}}, data, {evil: evil}, ["de"], None)
     card = ModelCard(text)
     assert {result.dataset_name for result in card.data.eval_results} == {evil}
     tables = [line for line in card.text.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in tables} == {6, 7}
-    assert "<script>" not in re.sub(r"\\<|\\>", "", card.text) and "````yaml" in card.text
-    headings = [line for line in card.text.split("````yaml")[0].splitlines() if line.startswith("#")]
-    assert headings == ["# y", "## Before and after", "## Data", "## Licence", "## Parameters"]
+    assert "<script>" not in re.sub(r"\\<|\\>", "", card.text)
+    headings = [line for line in card.text.splitlines() if line.startswith("#")]
+    assert headings == ["# y", "## Use", "## Before and after", "## Data", "## Licence"]
 
 
 def test_openais_licence_goes_with_its_weights():
@@ -173,21 +189,66 @@ def test_openais_licence_goes_with_its_weights():
         "data": {},
         "licences": {},
         "languages": ["de"],
-        "params": "",
-        "commit": "c",
+        "git": None,
     }
     card = model_card("x/y", "openai/whisper-tiny", **given)
     assert "license: apache-2.0" in card and "base_model: openai/whisper-tiny" in card
     assert "license: mit" in model_card("x/y", "openai/whisper-large-v3-turbo", **given)
 
 
+def test_parameters_are_those_that_the_stages_ran_with(evaluated, run_script):
+    file = evaluated / "evaluation/cards/convert_to_faster/int8/lineage.json"
+    lineage = json.loads(file.read_text())
+    hub = {"source": "hub", "hub": {"id": "openai/whisper-tiny"}}
+    sources = {"general": {"language": "ru", "licence": "CC0"}}
+    file.write_text(json.dumps(lineage | {"stages": {"base_model": hub, "prepare_audio": {"sources": sources}}}))
+    card = run_script("push_to_hub").stdout
+    assert "trained from openai/whisper-tiny" in card and '"language": "ru"' in card
+    assert "| general | train | 3600 | 2.31 | 44 | CC0 |" in card
+
+
+def test_the_lines_of_the_card_transcribe(evaluated, run_script, run_code):
+    card = run_script("push_to_hub").stdout
+    run_code(card.split("```python\n")[1].split("```")[0].replace('"owner/whisper-de"', f'"{evaluated}/merge_lora"'))
+
+
+def test_a_model_that_is_not_there_or_is_another_than_was_judged_has_no_card(evaluated, run_script):
+    file = evaluated / "evaluation/cards/convert_to_faster/int8/lineage.json"
+    file.write_text(file.read_text().replace(sha256(evaluated / "merge_lora"), "0" * 64))
+    done = run_script("push_to_hub", check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert (
+        "merge_lora: not the model that was exported and judged; run make export-ct2 and make evaluate" in done.stderr
+    )
+    (evaluated / "merge_lora").unlink()
+    done = run_script("push_to_hub", check=False)
+    assert (done.returncode, done.stdout) == (1, "") and "merge_lora: no model; run make export-ct2" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "token", "message"),
+    [
+        ("not an id", "hf_secret", "HUB_MODEL_ID: "),
+        ("whisper-de", "hf_secret", "HUB_MODEL_ID: whisper-de has no owner; give owner/name"),
+        ("somebody/whisper-de", "", "HF_TOKEN: not set; put one that may write"),
+    ],
+)
+def test_what_is_lacking_is_told_before_the_network_is_tried(
+    evaluated, run_script, hub, monkeypatch, name, token, message
+):
+    monkeypatch.setenv("HUB_MODEL_ID", name)
+    monkeypatch.setenv("HF_TOKEN", token)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(evaluated / "no token"))
+    done = run_script("push_to_hub", check=False)
+    assert done.returncode == 1 and f"error: {message}" in done.stderr and hub == {"files": {}}
+
+
 def test_a_hub_out_of_reach_and_what_is_not_there_are_one_message(evaluated, run_script, monkeypatch):
     monkeypatch.setenv("HUB_MODEL_ID", "somebody/whisper-de")
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # the discard port
     monkeypatch.setattr("huggingface_hub.hf_api.ENDPOINT", "http://127.0.0.1:9", raising=False)
     done = run_script("push_to_hub", check=False)
     assert done.returncode == 1 and "somebody/whisper-de cannot be pushed to the Hub" in done.stderr
-    monkeypatch.setenv("HUB_MODEL_ID", "not an id")
-    assert "error: HUB_MODEL_ID: " in run_script("push_to_hub", check=False).stderr
     (evaluated / "evaluation/metrics.json").unlink()
     assert "run the stage evaluation first" in run_script("push_to_hub", check=False).stderr

@@ -189,5 +189,8 @@ class Evaluation(Section):
             raise ValueError(f"long_test_sets: {SILENCE} is none of recordings; leave it out")
         for name in ("language_test_sets", "timestamps_test_sets"):
             if unknown := {*getattr(self, name)} - {*self.test_sets} | {*getattr(self, name)} & {SILENCE}:
-                raise ValueError(f"{name}: {', '.join(sorted(unknown))} is none of test_sets in which somebody speaks")
+                spoken = ", ".join(test_set for test_set in self.test_sets if test_set != SILENCE)
+                raise ValueError(
+                    f"{name}: {', '.join(sorted(unknown))} is none of test_sets in which somebody speaks: {spoken}"
+                )
         return self
