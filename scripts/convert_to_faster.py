@@ -32,7 +32,7 @@ def main(params: ConvertToFaster) -> None:
     from asr.exportable import require_own_vocabulary
     from asr.faster_engine import FasterWhisper
     from asr.lineage import sha256
-    from asr.parity import BATCH, proof_of
+    from asr.parity import BATCH, megabytes, proof_of
 
     require_own_vocabulary(model_dir, MISREAD)
     inputs = {"model": sha256(model_dir)}
@@ -47,9 +47,9 @@ def main(params: ConvertToFaster) -> None:
             equal = proof(partial(FasterWhisper, export, BATCH, beam_size=1, threads=workers()), export)
             made_with = {"quantization": quantization, "chunk_seconds": params.chunk_seconds}
             finish_export(export, "ctranslate2", inputs, made_with)
-            megabytes = (export / "model.bin").stat().st_size / 1e6
             print(
-                f"{params.output_dir / quantization}: {megabytes:.1f} MB, opened by faster-whisper; {equal}", flush=True
+                f"{params.output_dir / quantization}: {megabytes(export):.1f} MB, opened by faster-whisper; {equal}",
+                flush=True,
             )
 
 

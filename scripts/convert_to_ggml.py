@@ -27,7 +27,7 @@ def main(params: ConvertToGgml) -> None:
     from asr.exportable import suppressed_tokens
     from asr.ggml import require_whisper_cpp_shape, write_ggml
     from asr.lineage import sha256
-    from asr.parity import proof_of
+    from asr.parity import megabytes, proof_of
     from asr.whisper_cpp import GENERATION_CONFIG, WhisperCpp, open_in_child
 
     types = list(dict.fromkeys(params.types))
@@ -50,8 +50,7 @@ def main(params: ConvertToGgml) -> None:
             else:
                 equal = proof(partial(WhisperCpp, file, workers()), export)
             finish_export(export, "ggml", inputs, {"type": name})
-            megabytes = file.stat().st_size / 1e6
-            print(f"{params.output_dir / name}: {megabytes:.1f} MB, opened by whisper.cpp; {equal}", flush=True)
+            print(f"{params.output_dir / name}: {megabytes(export):.1f} MB, opened by whisper.cpp; {equal}", flush=True)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def main(params: ConvertToOnnx) -> None:
     from asr.model import load_whisper, require_one_vocabulary, save_without_weights
     from asr.onnx_engine import Onnx
     from asr.onnx_export import check, export_onnx, quantize
-    from asr.parity import BATCH, proof_of
+    from asr.parity import BATCH, megabytes, proof_of
 
     model, tokenizer, feature_extractor = load_whisper(model_dir, torch.float32)
     require_one_vocabulary(model_dir, model, tokenizer)
@@ -62,8 +62,7 @@ def main(params: ConvertToOnnx) -> None:
             run_once(export)
             equal = proof(partial(Onnx, export, BATCH), export)
             finish_export(export, "onnx", inputs, {"dtype": dtype}, new_tokens_of(tokenizer))
-            megabytes = sum(file.stat().st_size for file in export.glob("*.onnx*")) / 1e6
-            print(f"{params.output_dir / dtype}: {megabytes:.1f} MB, run by onnxruntime; {equal}", flush=True)
+            print(f"{params.output_dir / dtype}: {megabytes(export):.1f} MB, run by onnxruntime; {equal}", flush=True)
         if "float32" not in params.dtypes:
             shutil.rmtree(exact)
 

@@ -97,8 +97,9 @@ class JudgedSet:
 def grouped(judged_sets: Iterable[JudgedSet]) -> dict[str, dict[str, dict[str, dict]]]:
     """Figures by kind of group, value and model, over all test sets, where a kind has several values and not too many.
 
-    Figures are "wer", "cer" with "_low" and "_high", and "words"; where a group has no word, that alone. Intervals are by
-    speaker, within the group of one by utterance.
+    Figures are "wer", "cer" with "_low" and "_high", and "words"; where a group has no word, that alone. A model that has heard
+    fewer of the test sets has fewer words: only models with the same number are comparable. Intervals are by speaker, within
+    the group of one by utterance.
     """
     sets = list(judged_sets)
     members: dict[str, dict[str, dict[int, list[int]]]] = {}  # of a value by test set: the utterances' positions

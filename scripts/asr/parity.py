@@ -25,6 +25,7 @@ from asr.heard import Heard, read_heard
 from asr.intervals import Resamples
 from asr.normaliser import Normaliser, profile_of
 from asr.paths import require_folder
+from asr.progress import progress
 from asr.scoring import Scored, score_utterance, total
 from asr.transformers_engine import Transformers
 from asr.whisper_shape import SAMPLE_RATE
@@ -64,7 +65,9 @@ class Parity:
             before_dir: the model that training started from, to tell what training has changed.
         """
         # First of all, so that the two models are never in memory at once.
-        before = _transcripts(Transformers(before_dir, batch, full_precision=True), heard)[0] if before_dir else None
+        before = None
+        if before_dir:
+            before, _ = _transcripts(Transformers(before_dir, batch, full_precision=True), heard, "before training")
         self._model, self._heard = Transformers(model_dir, batch, full_precision=True), heard
         self._prompt = self._model.prompt(heard.language)
         self._texts = [self._model.tokens(text, heard.language) for text in heard.texts[:FORCED]]
@@ -78,7 +81,7 @@ class Parity:
         Returns:
             as parity.json: rates and shares as fractions, log-probabilities in nats; `None` where the engine does not tell.
         """
-        transcripts, seconds = _transcripts(engine, self._heard)
+        transcripts, seconds = _transcripts(engine, self._heard, export.name)
         scored = self._score(transcripts)
         sides = {"before": self._before, "after": self._scored, "export": scored}
         same = [mine == its for mine, its in zip(self._transcripts[0], transcripts, strict=True)]
@@ -91,7 +94,7 @@ class Parity:
             "identical_transcripts": sum(same) / len(same),
             "errors": self._errors(scored),
             "figures": {side: self._figures(of) for side, of in sides.items() if of is not None},
-            "megabytes": sum(file.stat().st_size for file in _files(export)) / 1e6,
+            "megabytes": megabytes(export),
             "load_seconds": round(load_seconds, 3),
             "speech_seconds_a_second": {
                 "export": round(self._seconds / seconds, 1),
@@ -122,7 +125,7 @@ class Parity:
 
     @cached_property
     def _transcripts(self) -> tuple[list[str], float]:
-        return _transcripts(self._model, self._heard)
+        return _transcripts(self._model, self._heard, "the model")
 
     @cached_property
     def _scored(self) -> list[Scored]:
@@ -218,13 +221,16 @@ def misses(measured: Mapping, limits: Limits) -> list[str]:
     return found
 
 
-def _transcripts(engine: Engine, heard: Heard) -> tuple[list[str], float]:
+def megabytes(export: Path) -> float:
+    """The size of a folder, or of a file, in 1e6 bytes."""
+    files = [file for file in export.rglob("*") if file.is_file()] if export.is_dir() else [export]
+    return sum(file.stat().st_size for file in files) / 1e6
+
+
+def _transcripts(engine: Engine, heard: Heard, whose: str) -> tuple[list[str], float]:
     """Transcripts in the recordings' order, and the seconds that they took."""
     texts, start = [""] * len(heard.waveforms), time.perf_counter()
-    for position, text in engine.greedy(heard.waveforms, heard.language):
+    said = engine.greedy(heard.waveforms, heard.language)
+    for position, text in progress(said, len(texts), f"proof: {whose}", "transcript"):
         texts[position] = text
     return texts, time.perf_counter() - start
-
-
-def _files(export: Path) -> list[Path]:
-    return [file for file in export.rglob("*") if file.is_file()] if export.is_dir() else [export]

@@ -288,6 +288,14 @@ def test_a_group_that_says_no_word_has_no_rate(tmp_path):
     assert ">– <br>" in noise and 'data-label="words">0' in noise and "nan" not in noise
 
 
+def test_a_model_that_has_heard_less_of_a_group_is_told_so(tmp_path):
+    of_home = {"base_model": {"wer": 0.5, "words": 1_200}, "merge_lora": {"wer": 0.25, "words": 90}}
+    written(tmp_path, some_judgement(groups={"domain": {"home": of_home}}))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("of 90 words alone") == 1 and "1,200 words alone" not in page
+    assert 'data-label="words">1,200' in page
+
+
 def test_figures_that_a_later_version_adds_are_columns(tmp_path):
     figures = {"wer": 0.1, "wer_raw": 0.2, "lost_sentences": 3, "rtf": 0.01234, "odd": float("inf")}
     page, _ = written(tmp_path, some_judgement(figures={"merge_lora": {"general": figures}}))

@@ -72,12 +72,16 @@ def of_kind(judgement: Judgement, kind: str, models: Sequence[str]) -> dict:
         value: {name: _interval(of_value[name], figure) for name in models if name in of_value}
         for value, of_value in judgement.groups[kind].items()
     }
-    words = {
-        value: next((of_model["words"] for of_model in of_value.values() if "words" in of_model), None)
+    # A model that has heard fewer test sets is judged on fewer words.
+    heard = {
+        value: {model: of_model["words"] for model, of_model in of_value.items() if "words" in of_model}
         for value, of_value in judgement.groups[kind].items()
     }
+    words = {value: max(of_value.values(), default=None) for value, of_value in heard.items()}
     scale = Scale.of(interval for of_value in values.values() for interval in of_value.values())
-    return {"kind": kind, "figure": figure, "models": models, "values": values, "words": words, "scale": scale}
+    return {
+        "kind": kind, "figure": figure, "models": models, "values": values, "words": words, "heard": heard, "scale": scale
+    }  # fmt: skip
 
 
 def _interval(figures: Figures, name: str) -> tuple[float, float, float]:
