@@ -108,9 +108,12 @@ push-to-hub: .venv/installed ## the finished model and its card on the Hugging F
 evaluate: evaluation ## evaluation, and its figures
 	@$(in_recipe) && $(asr).report outputs/evaluation/metrics.json
 
-.PHONY: transcribe
-transcribe: .venv/installed ## what is said in FILE=talk.mp4, or a folder; [MODEL=folder] [TRANSCRIBE_ARGS='--format srt --language de']
+.PHONY: has_file
+has_file:
 	@if [ -z "$$FILE" ]; then echo 'error: give a recording or a folder of them: make transcribe FILE=talk.mp4' >&2; exit 2; fi
+
+.PHONY: transcribe
+transcribe: has_file .venv/installed ## what is said in FILE=talk.mp4, or a folder; [MODEL=folder] [TRANSCRIBE_ARGS='--format srt --language de']
 	@file=$$(realpath -m -- "$$FILE"); model=$$MODEL; if [ -e "$$model" ]; then model=$$(realpath -- "$$model"); fi; \
 	$(in_recipe) && python '$(CURDIR)/scripts/transcribe.py' $${model:+--model "$$model"} $(TRANSCRIBE_ARGS) -- "$$file"
 

@@ -2,7 +2,7 @@
 
 In: prepare_audio's test split, the models, the exports of the convert stages.
 Out: `outputs/evaluation/metrics.json`, `{model: {test_set: {"wer", "wer_low", "wer_high", "cer", …, "words", "substitutions",
-"deletions", "insertions", "profile"}}}`, rates as fractions; `wer.csv`, what `dvc plots diff` draws of it; `differences.json`,
+"deletions", "insertions", "profile", "resampled_by"}}}`, rates as fractions; `wer.csv`, what `dvc plots diff` draws of it; `differences.json`,
 each model against each on the same utterances; `groups.json`, `{kind: {value: {model: figures}}}` of speakers, domains and
 durations; `predictions.jsonl`, one line for each model and utterance; `speed.json`, how long each took; `report.html`, all of
 it to look at and listen to; `cards/`, a card for each export. A missed gate fails the stage, after all are written. The models
@@ -55,13 +55,13 @@ def main(params: Evaluation) -> None:
     plan = planned(params.models, {name: folder for name, folder in params.exports if folder}, sets)
     gates = [Gate(**gate.model_dump()) for gate in params.gates]
     require_profiles(params.profile, params.profiles)
-    expand(gates, names_of(plan, of_training=bool(params.training_dirs)))
+    gates = expand(gates, names_of(plan, of_training=bool(params.training_dirs)))
     require_writable(params.output_dir)
 
     from asr.evaluation_page import write_report
     from asr.export_cards import write_cards
     from asr.intervals import known
-    from asr.judging import JudgedSet, grouped
+    from asr.judging import JudgedSet, grouped, require_words
     from asr.report import told, verdicts
     from asr.seen_in_training import seen_in_training
     from asr.silence import silent_clips
@@ -71,6 +71,8 @@ def main(params: Evaluation) -> None:
     short = [name for name in (*params.test_sets, *params.engine_test_sets) if name in read]
     audio_dir = require_folder(params.audio_dir, "run the stage prepare_audio first")
     test_sets = read_test_sets(audio_dir, short, params.long_test_sets)
+    for of in test_sets.values():
+        require_words(of.utterances, normaliser_of(params, of.language))
     seen = seen_in_training(test_sets, params.training_dirs) if params.training_dirs else {}
     waveforms = {name: of.waveforms for name, of in test_sets.items()}
     languages = {name: of.language for name, of in test_sets.items()}
@@ -100,7 +102,10 @@ def main(params: Evaluation) -> None:
     with output_folder(params.output_dir) as folder:
         write_json(folder / "metrics.json", metrics)
         write_plotted(folder / "wer.csv", plan, metrics)
-        write_json(folder / "differences.json", [known(vars(one)) for one in compared])
+        profiles = {name: of.profile for name, of in judged_sets.items()}
+        write_json(
+            folder / "differences.json", [known(vars(of)) | {"profile": profiles[of.test_set]} for of in compared]
+        )
         write_json(folder / "groups.json", groups)
         write_json(folder / "speed.json", heard.speed())
         with (folder / "predictions.jsonl").open("w", encoding="utf-8") as file:
@@ -156,10 +161,10 @@ def figures(plan: list[Judged], judged_sets: "Mapping[str, JudgedSet]", heard: H
                 of = judged_sets[name]
                 found |= of.figures(judged.model)
                 found |= {LOST: sum(of.lost(judged.model))} if name in judged.long else {}
-                languages = [start.language for start in starts]
+                spoken = [i for i, reference in enumerate(of.utterances.references) if reference.strip()]
+                languages = [starts[i].language for i in spoken] if starts else []
                 found |= {LANGUAGE: language_accuracy(languages, of.utterances.language)} if starts else {}
-                spoken = [one for one, said in zip(valid, of.utterances.references, strict=False) if said.strip()]
-                found |= {TIMESTAMPS: sum(spoken) / len(spoken)} if valid else {}
+                found |= {TIMESTAMPS: sum(valid[i] for i in spoken) / len(spoken)} if valid else {}
             metrics[judged.model][name] = found
     return metrics
 
@@ -168,13 +173,13 @@ def write_plotted(file: Path, plan: list[Judged], metrics: Mapping) -> None:
     """The error rates as a table: a line for each model and test set."""
     with file.open("w", encoding="utf-8", newline="") as opened:
         writer = csv.writer(opened, lineterminator="\n")
-        writer.writerow(["model", "test_set", *PLOTTED])
+        writer.writerow(["model", "test_set", *PLOTTED, "profile"])
         for judged in plan:
             for name in judged.test_sets:
                 if name != SILENCE:
                     of = metrics[judged.model][name]
                     rates = (f"{of[figure]:.6f}" if figure in of else "" for figure in PLOTTED)
-                    writer.writerow([judged.model, name, *rates])
+                    writer.writerow([judged.model, name, *rates, of["profile"]])
 
 
 def predictions(plan: list[Judged], judged_sets: "Mapping[str, JudgedSet]") -> Iterator[dict]:

@@ -86,28 +86,28 @@ def card_of(params: Params, name: str, lineage: Mapping) -> str:
     Raises:
         UserError: a stage has not run, or the published model was not judged.
     """
+    from asr.export_cards import trained_on
     from asr.model_card import base_name, model_card
 
     metrics = _read(params.evaluation.output_dir / "metrics.json", "evaluation")
+    counts = _read(params.prepare_audio.output_dir / "stats.json", "prepare_audio")
     names = {folder: model for model, folder in params.evaluation.models.items()}
     published = params.convert_to_faster.model_dir
     if names.get(published) not in metrics:
         raise UserError(
             f"{published}: not among evaluation.models; add it and run make evaluate, for the card's figures"
         )
-    ran = lineage.get("stages") or {}  # as the stages have run, which the file may no longer say
-    base, prepared = (
-        ran.get(stage) or getattr(params, stage).model_dump(mode="json") for stage in ("base_model", "prepare_audio")
-    )
-    sources = prepared["sources"]
+    # As the stages have run, which the file may no longer say.
+    stages = lineage.get("stages") or params.model_dump(mode="json", exclude_none=True)
+    sources = trained_on(stages)
     languages = sorted({source["language"] for source in sources.values()})
     return model_card(
         name or f"owner/whisper-{languages[0]}",
-        base=base_name(base),
+        base=base_name(stages["base_model"]),
         before=names.get(params.base_model.output_dir, ""),
         after=names[published],
         metrics=metrics,
-        data=_read(params.prepare_audio.output_dir / "stats.json", "prepare_audio"),
+        data={source: of for source, of in counts.items() if source in sources},
         licences={name: source["licence"] for name, source in sources.items()},
         languages=languages,
         git=lineage.get("git"),

@@ -9,32 +9,20 @@ recording a transcript of its name, beside it or in --output_dir. A command, not
 """
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 
 from asr.command import full_disk, run
 from asr.environment import workers
 from asr.errors import UserError
 from asr.guide_flags import HUB_ID, guide_flags
+from asr.transcriptions import STDOUT, Job, planned
 from asr.transcripts import FORMATS
 from asr.whisper_shape import LANGUAGES, WINDOW_SECONDS
 
-# By their suffixes, of the files in a folder; a file that is given by its name may have any.
-AUDIO = (
-    *(".aac", ".ac3", ".aif", ".aiff", ".amr", ".au", ".caf", ".flac", ".m4a", ".m4b", ".mka"),
-    *(".mp2", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".weba", ".wma"),
-)
-VIDEO = (
-    *(".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts"),
-    *(".webm", ".wmv"),
-)
-RECORDINGS = frozenset(AUDIO + VIDEO)
-STDOUT = Path("-")
 # The guide's infer_tfs.py and infer_ct2.py are called with these; --audio_path and --model_path are flags here too.
 GUIDE = {
     "use_gpu": ("--device=auto", "--device=cpu"),
@@ -44,16 +32,8 @@ GUIDE = {
 }
 
 
-@dataclass(frozen=True)
-class Job:
-    """A recording, and the files that its transcript is written to, by form."""
-
-    recording: Path
-    outputs: dict[str, Path]
-
-
 def main(arguments: argparse.Namespace) -> None:
-    jobs, problems = plan(arguments)
+    jobs, problems = planned(arguments.recordings, arguments.output_dir, arguments.format, arguments.existing)
     if jobs:
         problems += transcribe_all(jobs, arguments)
     if problems:
@@ -77,7 +57,8 @@ def transcribe_all(jobs: list[Job], arguments: argparse.Namespace) -> list[str]:
         except (UserError, OSError, ValueError) as error:
             if full_disk(error):
                 raise
-            problem = f"{job.recording}: {error}"
+            remedy = "; give a recording that plays" if isinstance(error, ValueError) else ""
+            problem = f"{job.recording}: {error}{remedy}"
         if problem:
             problems.append(problem)
             if len(jobs) > 1:
@@ -139,62 +120,8 @@ def say(job: Job, heard, count: int, started: float) -> None:
         print(f"{job.recording}: {silent}; the transcript is empty: {where}; {took}", flush=True)
         return
     language = heard.language if heard.probability is None else f"{heard.language} ({heard.probability:.0%} sure)"
-    print(f"{job.recording}: {count} segments, {language}, {where}; {took}", flush=True)
-
-
-def plan(arguments: argparse.Namespace) -> tuple[list[Job], list[str]]:
-    """What is to be done, and what cannot be. Raises `UserError` where nothing can."""
-    to_stdout = arguments.output_dir == STDOUT
-    if not to_stdout and arguments.output_dir:
-        writable(arguments.output_dir)
-    jobs, problems, taken = [], [], {}
-    for given in arguments.recordings:
-        found, folder = recordings_of(given)
-        if isinstance(found, str):
-            problems.append(found)
-            continue
-        for recording in found:
-            place = recording.parent
-            if arguments.output_dir:
-                place = arguments.output_dir / (recording.parent.relative_to(folder))
-            outputs = {} if to_stdout else {form: place / f"{recording.stem}.{form}" for form in arguments.format}
-            existing = [path for path in outputs.values() if path.exists()]
-            if other := next((taken[path] for path in outputs.values() if path in taken), None):
-                problems.append(f"{recording}: its transcript would be that of {other}; rename one of them")
-            elif recording in outputs.values():
-                problems.append(f"{recording}: its transcript would be written over it; give another --format")
-            elif existing and arguments.existing == "skip":
-                print(f"{recording}: skipped, {existing[0]} exists", file=sys.stderr, flush=True)
-            elif existing and arguments.existing == "refuse":
-                remedy = "--existing overwrite makes it again, --existing skip leaves it out"
-                problems.append(f"{recording}: {existing[0]} exists; {remedy}")
-            else:
-                jobs.append(Job(recording, outputs))
-            taken |= dict.fromkeys(outputs.values(), recording)
-    if to_stdout and (len(jobs) > 1 or len(arguments.format) > 1):
-        raise UserError("--output_dir -: only one recording in one --format can be written to standard output")
-    return jobs, problems
-
-
-def recordings_of(given: Path) -> tuple[list[Path] | str, Path]:
-    """The recordings, or what is wrong; and the folder that their places are relative to."""
-    if given.is_dir():
-        files = sorted(path for path in given.rglob("*") if path.is_file())
-        found = [path for path in files if path.suffix.lower() in RECORDINGS]
-        return found or f"{given}: no recording in it, by the names of its {len(files)} files", given
-    if not given.exists():
-        return f"{given}: no such file or folder", given.parent
-    return [given], given.parent
-
-
-def writable(folder: Path) -> None:
-    """Make an output folder before a model is opened for nothing."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--output_dir {folder}: {error.strerror}; give another folder") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"--output_dir {folder}: no permission to write there; give another folder")
+    segments = "1 segment" if count == 1 else f"{count} segments"
+    print(f"{job.recording}: {segments}, {language}, {where}; {took}", flush=True)
 
 
 def model_folder(model: Path) -> Path:

@@ -20,7 +20,9 @@ def rows(tmp_path):
     """Lines of wer.csv, as DVC reads them of two commits."""
     plan = [Judged(name, tmp_path, "transformers", "greedy", ("short", "long", SILENCE)) for name in ("base", "tuned")]
     rates = {f"{rate}{bound}": 0.1 for rate in ("wer", "cer") for bound in ("", "_low", "_high")}
-    metrics = {"base": {"short": rates, "long": rates}, "tuned": {"short": rates, "long": {"wer": 0.5, "cer": 0.5}}}
+    rates |= {"profile": "none 0123456789abcdef"}
+    unsure = {"wer": 0.5, "cer": 0.5, "profile": "none 0123456789abcdef"}
+    metrics = {"base": {"short": rates, "long": rates}, "tuned": {"short": rates, "long": unsure}}
     evaluation.write_plotted(tmp_path / "wer.csv", plan, metrics)
     with (tmp_path / "wer.csv").open(encoding="utf-8", newline="") as opened:
         read = list(csv.DictReader(opened))
@@ -37,6 +39,7 @@ def test_error_rates_of_each_test_set_are_drawn_with_their_intervals(folder, row
     assert "<DVC_METRIC_" not in json.dumps(drawn)
     assert drawn["data"]["values"] == rows and drawn["facet"]["field"] == "test_set"
     assert drawn["title"]["text"].lower() == options["x"]
+    assert not any("filter" in step for step in drawn["transform"])  # what is bad is drawn too
     read = [step["calculate"] for step in drawn["transform"] if "calculate" in step]
     assert read == [f"toNumber(datum['{options['x']}{bound}'])" for bound in ("", "_low", "_high")]
     assert {(row["rev"], row["test_set"], row["model"]) for row in rows} == {

@@ -28,7 +28,7 @@ heard, parity                                             what proves an export
 judged, hearing, pseudo_labels, silence, forgetting       what is written where somebody speaks, and where nobody does
 judging, test_sets, seen_in_training, gates               from transcripts to figures
 stream, voice_activity, pieces, segments, engines/        recordings of any length, by any engine
-long_form, transcripts                                    and what is said in them, as files
+transcriptions, long_form, transcripts                    and what is said in them, as files
 report, page/, evaluation_page, dvc_lock, lineage         what is told of them
 model_card, export_cards, model_copies                    and what travels with them
 """

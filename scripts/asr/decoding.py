@@ -48,7 +48,7 @@ def encoder_windows(clips: list[np.ndarray], filters: np.ndarray, device: str) -
     return np.stack([compose([(log_mel, 0)], WINDOW_FRAMES) for log_mel in log_mels(clips, filters, device)])
 
 
-def suppressed_tokens(file: Path) -> tuple[list[int], list[int]]:
+def read_suppressed(file: Path) -> tuple[list[int], list[int]]:
     """What generation_config.json says is never written, and what is never written first.
 
     Raises:

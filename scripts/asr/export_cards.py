@@ -20,6 +20,7 @@ from asr.model_card import Metrics, base_name, commit, compare, comparison, head
 CARD, LINEAGE = "README.md", "lineage.json"
 PROVED = ("recordings", "seconds", "language", "identical_transcripts", "errors", "figures")  # of parity.json
 DEV = "dev"  # the split that proves an export
+TRAININGS = ("train_german_model", "finetune_whisper")
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,9 @@ def write_cards(folder: Path, metrics: Metrics, models: Mapping[str, Path], expo
     for name, export in exports.items():
         lineage = _read(export)
         after = of_digest.get(lineage.get("inputs", {}).get("model", {}).get("sha256"), "")
-        before = next((model for model in models if model != after), "")
-        tested = compare(metrics, {"before": before, "after": after, "export": name})
+        before = next(iter(models))
+        sides = {"before": before} if before != after else {}
+        tested = compare(metrics, sides | {"after": after, "export": name})
         lineage["metrics"] = lineage.get("metrics", {}) | {"test": tested}
         (card := folder / name).mkdir(parents=True, exist_ok=True)
         _write(card, lineage)
@@ -128,7 +130,7 @@ def card_of(lineage: Mapping, kind: str) -> str:
     """
     form, metrics, stages = FORMS.get(lineage.get("form", "")), lineage["metrics"], lineage.get("stages") or {}
     proof, tested = metrics.get(DEV), metrics.get("test")
-    given = stages.get("prepare_audio", {}).get("sources", {})
+    given = trained_on(stages)
     languages = sorted({source["language"] for source in given.values() if "language" in source})
     languages = languages or ([proof["language"]] if proof else [])
     base = base_name(stages["base_model"]) if "base_model" in stages else ""
@@ -149,6 +151,13 @@ def card_of(lineage: Mapping, kind: str) -> str:
         sections.append(f"## Data\n\n{sources({source: of.get('licence', '') for source, of in given.items()})}")
     sections.append(f"## Licence\n\n{licence(base)}")
     return "\n\n".join(sections) + "\n"
+
+
+def trained_on(stages: Mapping[str, Mapping]) -> dict[str, Mapping]:
+    """The sources of prepare_audio's parameters that a training draws from; those that are judged on alone are no data of a model."""
+    sources = stages.get("prepare_audio", {}).get("sources", {})
+    drawn = {name for stage in TRAININGS for name in stages.get(stage, {}).get("sources", {})}
+    return {name: of for name, of in sources.items() if name in drawn or not drawn}
 
 
 def _origin(lineage: Mapping, form: Form | None, kind: str, base: str) -> str:

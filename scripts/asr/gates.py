@@ -1,6 +1,6 @@
 """Gates: limits on figures of `metrics.json`, which a stage fails by name.
 
-    expand(gates, names)                # before the work: does every figure exist? `/*` becomes each export
+    gates = expand(gates, names)        # before the work: does every figure exist? `/*` becomes each export
     judge(gates, metrics, paired)       # after it: one verdict a gate
 
 A figure is "model test_set name", as in "merge_lora general wer". A model that ends in `/*` stands for every export of
@@ -30,7 +30,8 @@ _ROUNDING = 1e-9
 class Gate:
     """`figure`, or figure - `minus`, or figure / `ratio_to`, or |figure - `distance_to`|, is to be `at_most` or `at_least`.
 
-    With `certain` not the value but the end of its 95 % interval that is nearer to failing has to keep the limit.
+    With `certain` not the value but the end of its 95 % interval that is nearer to failing has to keep the limit; with `minus`
+    too it has to lie within it, since the same transcripts are not certainly better ones.
     """
 
     figure: str
@@ -87,14 +88,16 @@ class Verdict:
         if self.gate.certain and self.interval is None:  # of one utterance nothing is certain
             return False
         low, high = self.interval if self.gate.certain else (self.value, self.value)
+        slack = -_ROUNDING if self.gate.certain and self.gate.minus else _ROUNDING
         if self.gate.at_most is None:
-            return low >= self.gate.at_least - _ROUNDING
-        return high <= self.gate.at_most + _ROUNDING
+            return low >= self.gate.at_least - slack
+        return high <= self.gate.at_most + slack
 
     def __str__(self) -> str:
         unknown = " [not known]" if self.gate.certain else ""
         interval = f" [{self.interval[0]:.4f}, {self.interval[1]:.4f}]" if self.interval else unknown
-        return f"{self.gate} = {self.value:.4f}{interval}, {self.gate.limit}"
+        value = "not known" if isnan(self.value) else f"{self.value:.4f}"
+        return f"{self.gate} = {value}{interval}, {self.gate.limit}"
 
 
 def expand(gates: Sequence[Gate], names: Names) -> list[Gate]:
@@ -116,12 +119,11 @@ def expand(gates: Sequence[Gate], names: Names) -> list[Gate]:
 
 
 def judge(gates: Sequence[Gate], metrics: Metrics, paired: Paired) -> list[Verdict]:
-    """One verdict for each gate, `/*` expanded, in their order.
+    """One verdict for each gate, in their order; `gates` as `expand` gives them.
 
-    Raises:
-        UserError: as `expand`.
+    A figure that is not known, as the bounds of one utterance's error rate, is NaN, which keeps no limit.
     """
-    return [Verdict(gate, _value(gate, metrics), _interval(gate, metrics, paired)) for gate in expand(gates, metrics)]
+    return [Verdict(gate, _value(gate, metrics), _interval(gate, metrics, paired)) for gate in gates]
 
 
 def _bind(gate: Gate, names: Names) -> list[Gate]:
@@ -150,7 +152,7 @@ def _require(figure: str, field: str, names: Names) -> None:
 def _value(gate: Gate, metrics: Metrics) -> float:
     def look_up(figure: str) -> float:
         model, test_set, name = figure.split(" ")
-        return metrics[model][test_set][name]
+        return metrics[model][test_set].get(name, float("nan"))
 
     value = look_up(gate.figure)
     if gate.minus:

@@ -73,11 +73,21 @@ class Resamples:
         errors, words = np.asarray(errors, np.float64), np.asarray(words, np.float64)
         rate = float(errors.sum() / max(words.sum(), 1))
         if not errors.any():
-            return Interval(0.0, 0.0, float(1 - ((1 - LEVEL) / 2) ** (1 / max(words.sum(), 1))))
+            return Interval(0.0, 0.0, self._at_most(words))
         if self._few:
             margin = self._deviation(errors, words) * _student(self.units - 1)
             return Interval(rate, float(np.maximum(rate - margin, 0.0)), rate + margin)
         return Interval(rate, *_bounds(self._rates(errors, words)))
+
+    def _at_most(self, words: np.ndarray) -> float:
+        """The upper bound where there is no error: Clopper's and Pearson's, and of a few speakers no less than that of one error."""
+        by_words = float(1 - ((1 - LEVEL) / 2) ** (1 / max(words.sum(), 1)))
+        if not self._few:
+            return by_words
+        one = np.zeros(len(words))
+        one[words.argmax()] = 1
+        bound = 1 / max(words.sum(), 1) + self._deviation(one, words) * _student(self.units - 1)
+        return float(np.maximum(by_words, bound))
 
     def compare(self, errors: Sequence[float], others: Sequence[float], words: Sequence[float]) -> Difference:
         """The first's rate less the other's."""
@@ -104,9 +114,8 @@ class Resamples:
             return Difference(0.0, 0.0, 0.0, 1.0, 0.5, None)
         deviation, freedom = self._deviation(gained, words), self.units - 1
         if not deviation > 0:  # one alone, or all alike: then their signs are all that is known
-            p = min(1.0, 2 * 0.5**self.units)
-            bound = difference if p < 1 - LEVEL else float("nan")
-            return Difference(difference, bound, bound, p, 1 - p / 2 if difference < 0 else p / 2, None)
+            p, nobody_knows = min(1.0, 2 * 0.5**self.units), float("nan")
+            return Difference(difference, nobody_knows, nobody_knows, p, 1 - p / 2 if difference < 0 else p / 2, None)
         margin = deviation * _student(freedom)
         below = float(stats.t.cdf(-difference / deviation, freedom))  # how sure it is that the first makes fewer errors
         p = min(1.0, 2 * min(below, 1 - below))
@@ -161,7 +170,7 @@ def known(figures: Mapping) -> dict:
 
 
 def _student(freedom: int) -> float:
-    """How many standard errors a two-sided 95 % interval reaches."""
+    """How many standard errors a two-sided 95 % interval reaches; NaN of no freedom."""
     return float(stats.t.ppf((1 + LEVEL) / 2, freedom))
 
 

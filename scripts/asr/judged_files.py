@@ -35,9 +35,12 @@ def main(arguments: Sequence[str]) -> None:
         others = same_references(read_pairs(given.against, given.references), pairs, given.against, given.predictions)
     judged = judge(pairs, normaliser, others)
     if given.output:
-        partial = given.output.with_name(given.output.name + ".partial")
-        partial.write_text(json.dumps(judged, indent=1) + "\n", encoding="utf-8")
-        partial.rename(given.output)
+        partial = _partial(given.output)
+        try:
+            partial.write_text(json.dumps(judged, indent=1) + "\n", encoding="utf-8")
+            partial.rename(given.output)
+        finally:
+            partial.unlink(missing_ok=True)
     print("\n".join(_lines(judged)))
 
 
@@ -57,7 +60,7 @@ def judge(pairs: Sequence[Pair], normaliser: Normaliser, others: Sequence[Pair] 
     sides = {"predictions": pairs} | ({"against": others} if others is not None else {})
     texts = {name: [pair.hypothesis for pair in side] for name, side in sides.items()}
     of = JudgedSet(utterances, texts, normaliser)
-    judged = {"utterances": len(pairs), "resampled_by": of.resampled_by, **of.figures("predictions")}
+    judged = {"utterances": len(pairs), **of.figures("predictions")}
     judged["wer_contiguous"] = contiguous_wer(references, texts["predictions"], normaliser)
     if others is not None:
         figure = "cer" if normaliser.by_character else "wer"
@@ -81,11 +84,17 @@ def _require_writable(file: Path) -> None:
     try:
         if file.is_dir():
             raise UserError(f"--output {file}: is a folder; give the name of a file")
-        partial = file.with_name(file.name + ".partial")
-        partial.touch()
-        partial.unlink()
+        _partial(file).touch(exist_ok=False)
+        _partial(file).unlink()
+    except FileExistsError:
+        raise UserError(f"--output {file}: {_partial(file)} is in its way; move that, or give another name") from None
     except OSError as error:
         raise UserError(f"--output {file}: cannot be written ({error.strerror}); give another place") from error
+
+
+def _partial(file: Path) -> Path:
+    """What the figures are written to before they are whole."""
+    return file.with_name(file.name + ".partial")
 
 
 def _lines(judged: dict) -> list[str]:

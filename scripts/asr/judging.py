@@ -22,6 +22,7 @@ from asr.scoring import Scored, lost_sentences, score_utterance, total
 DURATIONS = (2, 5, 10, 20, 30)  # seconds: the upper bounds of the bands
 GROUP_RESAMPLES = 1_000  # there are hundreds of groups
 MOST_GROUPS = 300  # values of a kind, of which each has figures; of more speakers none would be read
+OF_CHARACTERS = " (characters)"  # ends the name of a kind whose test sets are counted so
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,18 @@ class JudgedSet:
     """A test set, and the counts of what each model wrote."""
 
     def __init__(self, utterances: Utterances, hypotheses: Mapping[str, Sequence[str]], normaliser: Normaliser):
+        require_words(utterances, normaliser)
         self.utterances, self.hypotheses, self.normaliser = utterances, hypotheses, normaliser
         self.scored: dict[str, list[Scored]] = {
             model: [score_utterance(*pair, normaliser) for pair in zip(utterances.references, texts, strict=True)]
             for model, texts in hypotheses.items()
         }
-        if not all(any(one.words.words for one in scored) for scored in self.scored.values()):
-            raise UserError(
-                f"profile {normaliser.name}: leaves no word of {utterances.ids[0]} and the rest of its test set; choose another"
-            )
         self._resamples = Resamples(utterances.speakers)
+
+    @property
+    def profile(self) -> str:
+        """What texts were compared by: the normaliser's name and version."""
+        return f"{self.normaliser.name} {self.normaliser.version}"
 
     @property
     def resampled_by(self) -> str:
@@ -57,7 +60,7 @@ class JudgedSet:
         return self._resamples.unit
 
     def figures(self, model: str) -> dict[str, float | int | str]:
-        """Rates, their bounds as far as they are known, and counts, the share of transcripts that ramble, and the profile that texts were compared by."""
+        """Rates, their bounds as far as they are known, and counts, the share of transcripts that ramble, what texts were compared by and what was resampled."""
         scored = self.scored[model]
         counts = {"wer": [one.words for one in scored], "cer": [one.characters for one in scored]}
         bounds = {}
@@ -67,7 +70,8 @@ class JudgedSet:
         rest = {
             "insertions_in_silence": insertions_in_silence(scored),
             "rambling": sum(bool(rambles(text)) for text in self.hypotheses[model]) / len(scored),
-            "profile": f"{self.normaliser.name} {self.normaliser.version}",
+            "profile": self.profile,
+            "resampled_by": self.resampled_by,
         }
         return total(scored).figures() | bounds | rest
 
@@ -90,14 +94,15 @@ class JudgedSet:
         """The groups that an utterance is in: those whose values somebody knows; words and characters are not added up."""
         of = self.utterances
         known = {"speaker": of.speakers[index], "domain": of.domains[index], "duration": band(of.seconds[index])}
-        of_characters = " (characters)" if self.normaliser.by_character else ""
+        of_characters = OF_CHARACTERS if self.normaliser.by_character else ""
         return {kind + of_characters: value for kind, value in known.items() if value}
 
 
 def grouped(judged_sets: Iterable[JudgedSet]) -> dict[str, dict[str, dict[str, dict]]]:
     """Figures by kind of group, value and model, over all test sets, where a kind has several values and not too many.
 
-    Figures are "wer", "cer" with "_low" and "_high", and "words"; where a group has no word, that alone. A model that has heard
+    Figures are "wer", "cer" with "_low" and "_high", "words", and the "profile" or profiles that texts were compared by; where a
+    group has no word, no rate. The name of a kind ends in `OF_CHARACTERS` where its test sets are counted so. A model that has heard
     fewer of the test sets has fewer words: only models with the same number are comparable. Intervals are by speaker, within
     the group of one by utterance.
     """
@@ -115,6 +120,14 @@ def grouped(judged_sets: Iterable[JudgedSet]) -> dict[str, dict[str, dict[str, d
     }
 
 
+def require_words(utterances: Utterances, normaliser: Normaliser) -> None:
+    """Raises `UserError` if nothing of the references is left to be judged."""
+    if not any(normaliser(text).strip() for text in utterances.references):
+        raise UserError(
+            f"profile {normaliser.name}: leaves no word of {utterances.ids[0]} and the rest of its test set; choose another"
+        )
+
+
 def insertions_in_silence(scored: Iterable[Scored]) -> int:
     """The words written for utterances in which there is none to be heard, once their references are normalised."""
     return sum(one.words.insertions for one in scored if not one.words.words)
@@ -128,7 +141,7 @@ def _counts(scored: Iterable[Scored]) -> np.ndarray:
 
 def _of_group(
     members: Mapping[int, list[int]], sets: Sequence[JudgedSet], counts: Sequence[Mapping[str, np.ndarray]]
-) -> dict[str, dict[str, float | int]]:
+) -> dict[str, dict[str, float | int | str]]:
     """A group's figures by model, each on those of its test sets that the model has heard."""
     found, drawn = {}, {}
     for model in dict.fromkeys(model for number in members for model in counts[number]):
@@ -137,7 +150,8 @@ def _of_group(
             speakers = [sets[number].utterances.speakers[i] for number in heard for i in members[number]]
             drawn[heard] = Resamples(speakers, GROUP_RESAMPLES)
         of = np.concatenate([counts[number][model][:, members[number]] for number in heard], axis=1)
-        found[model] = figures = {"words": int(of[1].sum())}
+        profiles = ", ".join(sorted({sets[number].profile for number in heard}))
+        found[model] = figures = {"words": int(of[1].sum()), "profile": profiles}
         if figures["words"]:  # else there is no rate
             for name, errors, length in (("wer", of[0], of[1]), ("cer", of[2], of[3])):
                 interval = drawn[heard].interval(errors, length)

@@ -149,7 +149,10 @@ def comparison(compared: Comparison) -> str:
         cells = [_rate(sides.get(side, {}), rate) for side, rate in columns.values()]
         rows.append([words(test_set), first["words"], *cells, words(first.get("profile", ""))])
     text = table(["test set", "words", *columns, "normaliser"], rows, numbers=["words", *columns])
-    return f"{text}\n\nRates on normalised text; in brackets their 95 % intervals."
+    units = {of["resampled_by"] for sides in compared.values() for of in sides.values() if "resampled_by" in of}
+    drawn = f", resampled by {' or '.join(sorted(units))}" if units else ""
+    too_narrow = "; by utterance they are too narrow, since a speaker's go together" if "utterance" in units else ""
+    return f"{text}\n\nRates on normalised text; in brackets their 95 % intervals{drawn}{too_narrow}."
 
 
 def table(names: Sequence[str], rows: Sequence[Sequence], numbers: Collection[str]) -> str:

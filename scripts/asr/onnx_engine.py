@@ -16,7 +16,7 @@ import onnxruntime
 from onnxruntime import InferenceSession, OrtValue
 from tokenizers import Tokenizer
 
-from asr.decoding import clip_batches, encoder_windows, max_tokens, suppressed_tokens, text_tokens
+from asr.decoding import clip_batches, encoder_windows, max_tokens, read_suppressed, text_tokens
 from asr.english import knows_english_alone, prompt_names
 from asr.errors import UserError
 from asr.features import mel_filters
@@ -40,7 +40,7 @@ class Onnx:
         """
         self._folder, self._batch = Path(folder), batch
         self._tokenizer, self._filters = self._read()
-        self.never, self.never_first = suppressed_tokens(self._folder / "generation_config.json")
+        self.never, self.never_first = read_suppressed(self._folder / "generation_config.json")
         self.english_alone = knows_english_alone(self._folder)
         self._end: int = self.token("<|endoftext|>")
         self._device = "cuda" if "CUDAExecutionProvider" in onnxruntime.get_available_providers() else "cpu"

@@ -39,8 +39,11 @@ def read_pairs(predictions: Path, references: Path | None) -> list[Pair]:
         rows = _rows(
             predictions, ("reference", "hypothesis"), "; of predictions alone, --references names the other file"
         )
-        named = [(line, {**row, "id": _text(row, "id") or str(n)}) for n, (line, row) in enumerate(rows, 1)]
-        both = _by_id(predictions, named)
+        if any(_text(row, "id") for _, row in rows):
+            _require_fields(predictions, rows, ("id",))
+        else:
+            rows = [(line, {**row, "id": str(number)}) for number, (line, row) in enumerate(rows, 1)]
+        both = _by_id(predictions, rows)
         pairs = [Pair(id, row["reference"], row["hypothesis"], _text(row, "speaker")) for id, row in both.items()]
     else:
         said, heard = (_by_id(path, _rows(path, ("id", "text"))) for path in (references, predictions))
@@ -122,17 +125,20 @@ def _rows(path: Path, wanted: tuple[str, ...], hint: str = "") -> list[tuple[int
         raise UserError(
             f"{path}: no row in it, so that there is nothing to judge; give a file with {' and '.join(wanted)}"
         )
+    _require_fields(path, rows, wanted, hint)
+    return rows
+
+
+def _require_fields(path: Path, rows: list[tuple[int, Mapping]], wanted: tuple[str, ...], hint: str = "") -> None:
     for line, row in rows:
         for name in wanted:
             if name not in row:
-                raise UserError(
-                    f"{path}:{line}: no field {name!r}; there are {', '.join(map(str, row)) or 'none'}{hint}"
-                )
+                there = ", ".join(map(str, row)) or "none"
+                raise UserError(f"{path}:{line}: no field {name!r}; there are {there}{hint}")
             if not isinstance(row[name], str | int if name == "id" else str):
                 raise UserError(
                     f"{path}:{line}: {name}: {json.dumps(row[name])} is no text; put it in quotes, or leave the row out"
                 )
-    return rows
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, Mapping]]:

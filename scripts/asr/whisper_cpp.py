@@ -146,10 +146,10 @@ class WhisperCpp:
     @functools.cached_property
     def _suppressed(self) -> tuple[list[int], list[int]]:
         """Tokens that are never written, and those that are not written first."""
-        beside = self._file.with_name(GENERATION_CONFIG)
-        from asr.decoding import suppressed_tokens
+        from asr.decoding import read_suppressed  # which imports torch
 
-        return suppressed_tokens(beside) if beside.is_file() else ([], [])
+        beside = self._file.with_name(GENERATION_CONFIG)
+        return read_suppressed(beside) if beside.is_file() else ([], [])
 
 
 def open_in_child(file: Path, threads: int) -> None:
@@ -160,7 +160,11 @@ def open_in_child(file: Path, threads: int) -> None:
     Raises:
         UserError: it could not, with the first that it said of it.
     """
-    if file.is_file() and _ends_before_its_vocabulary(file):
+    try:
+        half = file.is_file() and _ends_before_its_vocabulary(file)
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}); mend that, or convert the model again") from error
+    if half:
         raise UserError(f"{file}: half a file, it ends before its vocabulary does; convert the model again")
     code = "import sys; from asr.whisper_cpp import _open; _open(sys.argv[1], int(sys.argv[2]))"
     paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
@@ -189,6 +193,8 @@ def _ends_before_its_vocabulary(file: Path) -> bool:
             mels, bins = struct.unpack("<2I", opened.read(8))
             opened.seek(min(4 * mels * bins, size), os.SEEK_CUR)
             (tokens,) = struct.unpack("<I", opened.read(4))
+            if 4 * tokens > size:  # each has its length before it
+                return True
             for _ in range(tokens):
                 (length,) = struct.unpack("<I", opened.read(4))
                 opened.seek(length, os.SEEK_CUR)

@@ -5,7 +5,7 @@ import json
 import pytest
 from huggingface_hub import ModelCard
 
-from asr.export_cards import FORMS, finish_export, same_export, write_cards
+from asr.export_cards import FORMS, card_of, finish_export, same_export, write_cards
 from asr.lineage import sha256
 
 PROFILE = "asr-german-mixed-evals 0123456789abcdef"
@@ -119,6 +119,21 @@ def test_by_hand_data_and_earlier_parameters_are_null_and_without_git_the_card_s
     finish_export(export, "ctranslate2", {}, {"quantization": "int8"})
     assert lineage(export)["git"] is None and lineage(export)["metrics"] == {}
     assert "commit unknown" in card(export) and ModelCard(card(export)).data.language is None
+
+
+def test_what_is_judged_on_alone_is_no_data_and_no_language_of_the_model():
+    sources = {"german": {"language": "de", "licence": "CC0"}, "english": {"language": "en", "licence": "CC-BY-4.0"}}
+    stages = {"prepare_audio": {"sources": sources}, "train_german_model": {"sources": {"german": 1.0}}}
+    text = card_of({"form": "ctranslate2", "metrics": {}, "stages": stages}, "int8")
+    assert ModelCard(text).data.language == ["de"] and 'language="de"' in text
+    assert "| german | CC0 |" in text and "english" not in text
+
+
+def test_the_export_of_the_base_has_nothing_before_it(models, tmp_path):
+    base = exported(tmp_path / "convert_to_faster/int8", models | {"merge_lora": models["base_model"]}, None)
+    write_cards(tmp_path / "cards", METRICS, models, {"convert_to_faster/int8": base})
+    tested = lineage(tmp_path / "cards/convert_to_faster/int8")["metrics"]["test"]
+    assert tested["general"] == {"after": figures(0.8), "export": figures(0.031)}
 
 
 @pytest.mark.parametrize("form", FORMS)

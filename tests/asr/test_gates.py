@@ -30,7 +30,7 @@ def paired(test_set: str, figure: str, model: str, other: str) -> tuple[float, f
 
 
 def verdicts(*gates: Gate, metrics=METRICS):
-    return judge(gates, metrics, paired)
+    return judge(expand(gates, metrics), metrics, paired)
 
 
 def values(**gate) -> list[float]:
@@ -151,3 +151,19 @@ def test_where_no_interval_is_known_nothing_is_certain():
     found = judge(gates, metrics, lambda *_: (float("nan"), float("nan")))
     assert [verdict.passed for verdict in found] == [False, False, True]
     assert str(found[0]) == "tuned one wer = 0.0000 [not known], certainly at most 0.5"
+
+
+@pytest.mark.parametrize(("interval", "passed"), [((0.0, 0.0), False), ((-0.02, -0.01), True), ((-0.02, 0.0), False)])
+def test_the_same_transcripts_are_not_certainly_better(interval, passed):
+    gate = Gate("tuned general wer", at_most=0.0, minus="base general wer", certain=True)
+    (verdict,) = judge([gate], METRICS, lambda *_: interval)
+    assert verdict.passed is passed
+    near = Gate("tuned general wer", at_most=0.0, distance_to="base general wer", certain=True)
+    assert judge([near], METRICS, lambda *_: (0.0, 0.0))[0].passed  # but certainly equal
+
+
+def test_a_figure_that_is_not_known_in_the_end_is_missed():
+    gates = expand([Gate("tuned empty wer_high", at_most=1.0)], METRICS)
+    metrics = {"tuned": {"empty": {"wer": 0.0}}}
+    (verdict,) = judge(gates, metrics, paired)
+    assert not verdict.passed and str(verdict) == "tuned empty wer_high = not known, at most 1"

@@ -297,10 +297,10 @@ def test_a_model_that_has_heard_less_of_a_group_is_told_so(tmp_path):
 
 
 def test_figures_that_a_later_version_adds_are_columns(tmp_path):
-    figures = {"wer": 0.1, "wer_raw": 0.2, "lost_sentences": 3, "rtf": 0.01234, "odd": float("inf")}
+    figures = {"wer": 0.1, "wer_raw": 0.2, "lost_sentences": 3, "share": 0.01234, "odd": float("inf")}
     page, _ = written(tmp_path, some_judgement(figures={"merge_lora": {"general": figures}}))
     cells = {cell.get("data-label") for cell in page.all("td")}
-    assert {"WER raw", "lost sentences", "RTF", "odd"} <= cells and not any("low" in (cell or "") for cell in cells)
+    assert {"WER raw", "lost sentences", "share", "odd"} <= cells and not any("low" in (cell or "") for cell in cells)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert all(f">{value}" in text for value in ("20.00", "3", "0.0123", "∞"))
 

@@ -125,6 +125,7 @@ def gate(**figures: str) -> dict[str, object]:
         (gate(figure="train_german general wer"), "evaluation.gates.0.figure", "no model is called train_german; there are base_model, train_german_model, merge_lora, training_data, convert_to_faster/"),
         (gate(figure="faster_whisper/int16 general wer") | {"convert_to_faster.quantizations": ["int8"]}, "evaluation.gates.0.figure", "no model is called faster_whisper/int16; "),
         (gate(ratio_to="train_german_model kitchen wer"), "evaluation.gates.0.ratio_to", "train_german_model is not judged on kitchen, but on general, domain, silence, long"),
+        (gate(figure="merge_lora general werr"), "evaluation.gates.0.figure", "no figure is called werr; did you mean wer?"),
         (gate(figure="training_data silence words"), "evaluation.gates.0.figure", "training_data is not judged on silence, but on general, domain, long"),
         (gate(figure="convert_to_ggml/q8_0 general wer"), "evaluation.gates.0.figure", "no model is called convert_to_ggml/q8_0; "),
         (gate(figure="whisper_cpp general wer"), "evaluation.gates.0.figure", "no model is called whisper_cpp; "),

@@ -103,6 +103,13 @@ def test_nought_is_an_id_and_a_speaker(tmp_path):
     ]
 
 
+def test_rows_of_one_file_have_all_an_id_or_none(tmp_path):
+    rows = [{"reference": "a", "hypothesis": "a"}, {"reference": "b", "hypothesis": "b"}]
+    assert [pair.id for pair in read_pairs(write(tmp_path / "x.jsonl", rows), None)] == ["1", "2"]
+    with pytest.raises(UserError, match=r"x.jsonl:1: no field 'id'; there are reference, hypothesis"):
+        read_pairs(write(tmp_path / "x.jsonl", [rows[0], {"id": "1"} | rows[1]]), None)
+
+
 def test_two_recognisers_are_compared_on_the_same_utterances(tmp_path):
     one = [Pair("1", "a", "a"), Pair("2", "b", "x")]
     two = [Pair("2", "b", "b"), Pair("1", "a", "y")]

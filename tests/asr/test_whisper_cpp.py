@@ -1,5 +1,6 @@
 """whisper.cpp says what transformers says, of a model whose every word depends on the sound."""
 
+import errno
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import soxr
 import torch
 from transformers import WhisperFeatureExtractor
 
+from asr.engines import ggml_file
 from asr.errors import UserError
 from asr.espeak import Espeak
 from asr.ggml import write_ggml
@@ -185,6 +187,16 @@ def test_a_file_that_ends_before_its_vocabulary_does_is_refused(made, tmp_path):
     file.write_bytes(data[: ends[-1]])  # all of it, and no weight
     with pytest.raises(UserError, match="no tensors loaded"):
         open_in_child(file, 1)
+
+
+def test_a_file_without_permission_is_one_message(made, monkeypatch):
+    def denied(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)
+    for opened in (lambda: open_in_child(made[1], 1), lambda: ggml_file(made[1])):
+        with pytest.raises(UserError, match=r"ggml-model\.bin: cannot be read \(Permission denied\); mend that, or"):
+            opened()
 
 
 def test_it_says_nothing_of_its_own(made):

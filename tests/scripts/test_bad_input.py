@@ -343,11 +343,14 @@ def test_a_place_that_cannot_be_written_to_is_told_by_every_program_first(made, 
         (f"{'x' * 252}.json", "cannot be written (File name too long); give another place"),
         ("/proc/figures.json", "cannot be written"),
         ("both.jsonl", "is read here too; give another file"),
+        ("taken", "taken.partial is in its way; move that"),
     ):
+        (tmp_path / "taken.partial").write_text("mine")
         done = files(tmp_path, "--predictions", "both.jsonl", "--profile", "words", "--output", output)
         assert done.returncode == 1 and done.stderr.startswith(f"error: --output {output}: {says}")
         assert not done.stdout
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["both.jsonl", "file"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["both.jsonl", "file", "taken.partial"]
+    assert (tmp_path / "taken.partial").read_text() == "mine"
 
 
 @pytest.mark.slow

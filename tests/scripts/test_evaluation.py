@@ -158,7 +158,7 @@ def test_metrics_have_every_model_on_every_test_set(done):
     engines = ["convert_to_faster", "faster_whisper", "faster_whisper_without_timestamps"]
     short = ["base_model", *(f"{name}/float32" for name in engines)]
     assert list(metrics) == [*short, "faster_whisper_batched/float32"]
-    figures = {*FIGURES, "profile"}
+    figures = {*FIGURES, "profile", "resampled_by"}
     for model in short:
         long = ["long"] if model == "base_model" else []
         assert list(metrics[model]) == (["general"] if model.startswith("faster") else ["general", "domain", *long])
@@ -377,7 +377,7 @@ def test_what_the_training_has_seen_of_a_test_set_is_counted(whole):
 def test_the_history_that_git_keeps_has_a_line_for_each_figure(whole):
     metrics, folder = whole
     header, *lines = (folder / "wer.csv").read_text().splitlines()
-    assert header == "model,test_set,wer,wer_low,wer_high,cer,cer_low,cer_high"
+    assert header == "model,test_set,wer,wer_low,wer_high,cer,cer_low,cer_high,profile"
     found = {tuple(line.split(",")[:2]): float(line.split(",")[2]) for line in lines}
     wanted = {(m, s): of["wer"] for m, sets in metrics.items() for s, of in sets.items() if "wer" in of}
     assert found == {key: pytest.approx(wer, abs=1e-6) for key, wer in wanted.items()}

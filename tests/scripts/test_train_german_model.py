@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 from asr.callbacks import LogLines
@@ -42,6 +43,19 @@ def test_one_device_two_machines_and_accumulation_are_one_experiment(tiny_recipe
     weights = [load_file(tiny_recipe / f"outputs/{name}/model.safetensors") for name in ("one", "two")]
     for name, weight in weights[0].items():
         assert weights[1][name] == pytest.approx(weight, abs=1e-3)
+
+
+def test_the_steps_of_a_training_add_up_in_order(tiny_recipe, run_script, monkeypatch):
+    """What that changes with two threads stands in tests/asr/test_training.py; here it is on, and afterwards as it was."""
+    during = []
+    monkeypatch.setattr(
+        LogLines,
+        "on_step_end",
+        lambda *_, **__: during.append(torch.are_deterministic_algorithms_enabled()),
+        raising=False,
+    )
+    run_script("train_german_model", "--output_dir", "outputs/one")
+    assert during == [True] * 6 and not torch.are_deterministic_algorithms_enabled()
 
 
 # accelerate spreads a model over GPUs alone. With this lifted the same code runs on a CPU, over gloo.

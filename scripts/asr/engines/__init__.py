@@ -114,9 +114,13 @@ def ggml_file(path: Path) -> Path:
     found = [path] if path.is_file() else sorted(path.glob("ggml*.bin"))
     if len(found) != 1:
         raise UserError(f"{path}: {len(found)} files ggml*.bin; give one of them by its own path")
-    with found[0].open("rb") as file:
-        if file.read(4) != GGML_MAGIC:
-            raise UserError(f"{found[0]}: no file of whisper.cpp's, which begin with {GGML_MAGIC.decode()}; {AGAIN}")
+    try:
+        with found[0].open("rb") as file:
+            magic = file.read(len(GGML_MAGIC))
+    except OSError as error:
+        raise UserError(f"{found[0]}: cannot be read ({error.strerror}); mend that, or {AGAIN}") from error
+    if magic != GGML_MAGIC:
+        raise UserError(f"{found[0]}: no file of whisper.cpp's, which begin with {GGML_MAGIC.decode()}; {AGAIN}")
     return found[0]
 
 

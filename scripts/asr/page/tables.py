@@ -4,10 +4,11 @@ import math
 import re
 from collections.abc import Sequence
 
+from asr.judging import OF_CHARACTERS
 from asr.page.drawing import Scale
 from asr.page.judgement import Figures, Judgement, TestSet
 
-_NAMES = {"wer": "WER", "cer": "CER", "mer": "MER", "rtf": "RTF"}
+_NAMES = {"wer": "WER", "cer": "CER", "mer": "MER"}
 
 
 def rate(value: float) -> str:
@@ -67,7 +68,7 @@ def of_test_set(judgement: Judgement, test_set: TestSet) -> dict:
 
 def of_kind(judgement: Judgement, kind: str, models: Sequence[str]) -> dict:
     """A kind's table: one line a value, with the figures of these models side by side."""
-    figure = "cer" if all(test_set.figure == "cer" for test_set in judgement.test_sets) else "wer"
+    figure = "cer" if kind.endswith(OF_CHARACTERS) else "wer"
     values = {
         value: {name: _interval(of_value[name], figure) for name in models if name in of_value}
         for value, of_value in judgement.groups[kind].items()
