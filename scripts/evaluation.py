@@ -3,7 +3,7 @@
 In: prepare_audio's test split, the models, the exports of the convert stages.
 Out: `outputs/evaluation/metrics.json`, `{model: {test_set: {"wer", "wer_low", "wer_high", "cer", …, "words", "substitutions",
 "deletions", "insertions", "profile", "resampled_by"}}}`, rates as fractions; `wer.csv`, what `dvc plots diff` draws of it; `differences.json`,
-each model against each on the same utterances; `groups.json`, `{kind: {value: {model: figures}}}` of speakers, domains and
+each model against each on the same utterances; `gates.json`, each gate with its value; `groups.json`, `{kind: {value: {model: figures}}}` of speakers, domains and
 durations; `predictions.jsonl`, one line for each model and utterance; `speed.json`, how long each took; `report.html`, all of
 it to look at and listen to; `cards/`, a card for each export. A missed gate fails the stage, after all are written. The models
 in them:
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from asr.normaliser import Normaliser
     from asr.page import Difference
 
-SCORER_FLAGS = {"--predictions", "--references", "--against"}  # the scorer's on any two files, and none of the stage's
+SCORER_FLAGS = ("--pred", "--ref", "--against")  # begin those of the scorer of any two files, and none of the stage's
 PLOTTED = ("wer", "wer_low", "wer_high", "cer", "cer_low", "cer_high")
 
 
@@ -106,6 +106,7 @@ def main(params: Evaluation) -> None:
         write_json(
             folder / "differences.json", [known(vars(of)) | {"profile": profiles[of.test_set]} for of in compared]
         )
+        write_json(folder / "gates.json", [verdict.row() for verdict in judgement])
         write_json(folder / "groups.json", groups)
         write_json(folder / "speed.json", heard.speed())
         with (folder / "predictions.jsonl").open("w", encoding="utf-8") as file:
@@ -119,7 +120,7 @@ def main(params: Evaluation) -> None:
 
     print(told(metrics))
     if judgement:
-        print(f"\n{verdicts(judgement)}", flush=True)
+        print(f"\n{verdicts([verdict.row() for verdict in judgement])}", flush=True)
     missed = [f"  {verdict}" for verdict in judgement if not verdict.passed]
     if missed:
         raise UserError("\n".join([f"{len(missed)} of {len(judgement)} gates missed:", *missed]))
@@ -216,7 +217,7 @@ def differences(plan: list[Judged], judged_sets: "Mapping[str, JudgedSet]") -> "
 
 
 if __name__ == "__main__":
-    if not SCORER_FLAGS.isdisjoint(argument.split("=")[0] for argument in sys.argv[1:]):
+    if any(argument.startswith(SCORER_FLAGS) for argument in sys.argv[1:]):
         from asr.judged_files import main as judge_files
 
         run(lambda: judge_files(sys.argv[1:]))

@@ -1,12 +1,13 @@
 """Adapter + model -> a plain Whisper, merged in float32 and proved on real audio before it is saved.
 
 In: a model, an adapter trained on it (of the LoRA family, or its last blocks), the feature cache's dev utterances.
-Out: `outputs/merge_lora/`, a plain Whisper with the model's own tokenizer and feature extractor, and the domains' tokens if
-the adapter brought some; then `lineage.json` names them.
+Out: `outputs/merge_lora/`, a plain Whisper with the model's own tokenizer and feature extractor, the adapter's learning curves, and the
+domains' tokens if the adapter brought some; then `lineage.json` names them.
 
     python scripts/merge_lora.py --lora_model outputs/finetune_whisper --output_dir outputs/merge_lora
 """
 
+import shutil
 from functools import partial
 
 from asr.command import run_stage
@@ -48,6 +49,8 @@ def main(params: MergeLora) -> None:
 
     with output_folder(params.output_dir) as folder:
         save_whisper(folder, merged, tokenizer, feature_extractor)
+        for curve in adapter.glob("*.csv"):  # of the training that made it what it is
+            shutil.copyfile(curve, folder / curve.name)
         if tokens := new_tokens_of(tokenizer):
             inputs = {"model": sha256(params.model_dir), "adapter": sha256(adapter)}
             write_lineage(folder, inputs, {"tolerance": params.tolerance}, tokens)

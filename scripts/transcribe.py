@@ -23,6 +23,8 @@ from asr.transcriptions import STDOUT, Job, planned
 from asr.transcripts import FORMATS
 from asr.whisper_shape import LANGUAGES, WINDOW_SECONDS
 
+LONG_SPEECH = 10.0  # seconds
+SLOWEST = 2.5  # characters a second of speech; Chinese has 4 or more, German 12
 # The guide's infer_tfs.py and infer_ct2.py are called with these; --audio_path and --model_path are flags here too.
 GUIDE = {
     "use_gpu": ("--device=auto", "--device=cpu"),
@@ -71,7 +73,7 @@ def transcribe(job: Job, engine, arguments: argparse.Namespace) -> str:
     from asr.long_form import LongForm
     from asr.transcripts import Transcript, Transcripts, transcript_files
 
-    started, count = time.monotonic(), 0
+    started, count, characters = time.monotonic(), 0, 0
     heard = LongForm(
         job.recording,
         engine,
@@ -83,10 +85,11 @@ def transcribe(job: Job, engine, arguments: argparse.Namespace) -> str:
     )
 
     def write(transcripts: Transcripts) -> None:
-        nonlocal count
+        nonlocal count, characters
         for segment in heard:
             transcripts.add(segment)
             count += 1
+            characters += len(segment.text.strip())
         transcripts.end(
             recording=job.recording.name,
             model=str(arguments.model),
@@ -107,6 +110,13 @@ def transcribe(job: Job, engine, arguments: argparse.Namespace) -> str:
         with transcript_files(job.outputs) as transcripts:
             write(transcripts)
         say(job, heard, count, started)
+    if count and heard.speech >= LONG_SPEECH and characters < SLOWEST * heard.speech:
+        print(
+            f"{job.recording}: only {characters} characters for {heard.speech:.0f} s of speech; if some is left out, the model may "
+            "know shorter pieces alone: try --chunk_seconds 5",
+            file=sys.stderr,
+            flush=True,
+        )
     if heard.cut_off:
         return f"{job.recording}: ends too early; what is there was transcribed: {heard.cut_off}"
     return ""

@@ -36,6 +36,7 @@ def write_report(
         flacs: recordings by the utterance's id.
         trained: folders of models, of which those of a training hold its curves.
     """
+    silence = {model: sets[SILENCE] for model, sets in metrics.items() if SILENCE in sets}
     write_page(
         folder,
         Judgement(
@@ -48,15 +49,23 @@ def write_report(
             },
             rows=[row for name, judged in judged_sets.items() for row in _rows(name, judged)],
             audio=flacs,
-            differences=[one for one in differences if one.base == models[0]],
-            gates=[Gate(str(one.gate), one.value, one.interval, one.gate.limit, one.passed) for one in verdicts],
+            # Against the base, and against the training before.
+            differences=[
+                one for one in differences if one.base == models[0] or {one.model, one.base} <= trained.keys()
+            ],
+            gates=[Gate(str(one.gate), one.value, one.interval, one.limit, one.passed) for one in verdicts],
             groups=groups,
             curves=[curve for name, model_dir in trained.items() for curve in _curves(name, model_dir)],
-            silence={model: sets[SILENCE] for model, sets in metrics.items() if SILENCE in sets},
+            silence=silence,
             notes=[
                 f"{name}: normalised by {judged.normaliser.name} ({judged.normaliser.version}); 95 % intervals resampled by "
                 f"{judged.resampled_by}"
                 for name, judged in judged_sets.items()
+            ]
+            + [
+                f"{name}: writes text in {figures['with_text']:.0%} of the {figures['clips']} clips in which nobody speaks"
+                for name, figures in silence.items()
+                if name in trained and name != models[0] and figures["with_text"]
             ]
             + [
                 f"{name}: {figures['speakers_in_training']} utterances by speakers, {figures['recordings_in_training']} recordings "

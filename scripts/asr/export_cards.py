@@ -15,11 +15,25 @@ from pathlib import Path
 
 from asr.dvc_lock import stages_before
 from asr.lineage import sha256, write_lineage
-from asr.model_card import Metrics, base_name, commit, compare, comparison, head, licence, sources, words
+from asr.model_card import (
+    SILENCE,
+    Metrics,
+    base_name,
+    commit,
+    compare,
+    comparison,
+    head,
+    in_silence,
+    licence,
+    silences,
+    sources,
+    words,
+)
 
 CARD, LINEAGE = "README.md", "lineage.json"
 PROVED = ("recordings", "seconds", "language", "identical_transcripts", "errors", "figures")  # of parity.json
 DEV = "dev"  # the split that proves an export
+TEST = "test"  # beside it and `SILENCE`, what evaluation adds
 TRAININGS = ("train_german_model", "finetune_whisper")
 
 
@@ -108,9 +122,10 @@ def write_cards(folder: Path, metrics: Metrics, models: Mapping[str, Path], expo
         lineage = _read(export)
         after = of_digest.get(lineage.get("inputs", {}).get("model", {}).get("sha256"), "")
         before = next(iter(models))
-        sides = {"before": before} if before != after else {}
-        tested = compare(metrics, sides | {"after": after, "export": name})
-        lineage["metrics"] = lineage.get("metrics", {}) | {"test": tested}
+        models_of = ({"before": before} if before != after else {}) | {"after": after, "export": name}
+        tested = compare(metrics, models_of)
+        silent = {SILENCE: of} if (of := silences(metrics, models_of)) else {}
+        lineage["metrics"] = lineage.get("metrics", {}) | {TEST: tested} | silent
         (card := folder / name).mkdir(parents=True, exist_ok=True)
         _write(card, lineage)
 
@@ -129,7 +144,7 @@ def card_of(lineage: Mapping, kind: str) -> str:
         kind: of weights, as the export's folder is called.
     """
     form, metrics, stages = FORMS.get(lineage.get("form", "")), lineage["metrics"], lineage.get("stages") or {}
-    proof, tested = metrics.get(DEV), metrics.get("test")
+    proof, tested = metrics.get(DEV), metrics.get(TEST)
     given = trained_on(stages)
     languages = sorted({source["language"] for source in given.values() if "language" in source})
     languages = languages or ([proof["language"]] if proof else [])
@@ -146,7 +161,7 @@ def card_of(lineage: Mapping, kind: str) -> str:
         language = f', language="{languages[0]}"' if len(languages) == 1 else ""
         code = form.use.replace("{language}", language)
         sections.append(f"## Use\n\n`{form.install}`, then:\n\n```python\n{code}\n```")
-    sections.append(f"## Before and after\n\n{_measured(proof, tested)}")
+    sections.append(f"## Before and after\n\n{_measured(proof, tested, metrics.get(SILENCE, {}))}")
     if given:
         sections.append(f"## Data\n\n{sources({source: of.get('licence', '') for source, of in given.items()})}")
     sections.append(f"## Licence\n\n{licence(base)}")
@@ -169,11 +184,13 @@ def _origin(lineage: Mapping, form: Form | None, kind: str, base: str) -> str:
     )
 
 
-def _measured(proof: Mapping | None, tested: Mapping | None) -> str:
+def _measured(proof: Mapping | None, tested: Mapping | None, silent: Mapping) -> str:
     """The comparison, and which recordings it is on."""
     parts = []
     if tested:
         parts.append(f"Before training, after it, and this export, on test recordings:\n\n{comparison(tested)}")
+    if silent:
+        parts.append(in_silence(silent))
     if proof:
         named = {f"{DEV}, {proof['recordings']} recordings": proof["figures"]}
         parts.append(
@@ -202,7 +219,7 @@ def _nearness(proof: Mapping) -> str:
 def _untested(folder: Path) -> dict:
     """An export's lineage without what evaluation adds."""
     lineage = _read(folder)
-    metrics = {name: of for name, of in lineage.pop("metrics", {}).items() if name != "test"}
+    metrics = {name: of for name, of in lineage.pop("metrics", {}).items() if name not in (TEST, SILENCE)}
     return lineage | ({"metrics": metrics} if metrics else {})
 
 

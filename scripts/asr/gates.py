@@ -88,16 +88,40 @@ class Verdict:
         if self.gate.certain and self.interval is None:  # of one utterance nothing is certain
             return False
         low, high = self.interval if self.gate.certain else (self.value, self.value)
-        slack = -_ROUNDING if self.gate.certain and self.gate.minus else _ROUNDING
+        return self._keeps(low, high, -_ROUNDING if self.gate.certain and self.gate.minus else _ROUNDING)
+
+    @property
+    def limit(self) -> str:
+        """The gate's, and whether it is kept by the value alone and not by the whole interval."""
+        doubtful = self.passed and self.interval is not None and not self._keeps(*self.interval, _ROUNDING)
+        return f"{self.gate.limit}, not certainly" if doubtful else self.gate.limit
+
+    def row(self) -> dict:
+        """As gates.json has it; what is not known is None."""
+        value, interval = None if isnan(self.value) else self.value, self.interval and list(self.interval)
+        return {
+            "gate": str(self.gate),
+            "value": value,
+            "interval": interval,
+            "limit": self.limit,
+            "passed": self.passed,
+        }
+
+    def _keeps(self, low: float, high: float, slack: float) -> bool:
         if self.gate.at_most is None:
             return low >= self.gate.at_least - slack
         return high <= self.gate.at_most + slack
 
     def __str__(self) -> str:
-        unknown = " [not known]" if self.gate.certain else ""
-        interval = f" [{self.interval[0]:.4f}, {self.interval[1]:.4f}]" if self.interval else unknown
-        value = "not known" if isnan(self.value) else f"{self.value:.4f}"
-        return f"{self.gate} = {value}{interval}, {self.gate.limit}"
+        return told(self.row())
+
+
+def told(row: Mapping) -> str:
+    """A row of gates.json in words: "merge_lora general wer = 0.0331 [0.0000, 0.1121], at most 0.1, not certainly"."""
+    certain = row["limit"].startswith("certainly")
+    value = "not known" if row["value"] is None else f"{row['value']:.4f}"
+    interval = " [{:.4f}, {:.4f}]".format(*row["interval"]) if row["interval"] else " [not known]" if certain else ""
+    return f"{row['gate']} = {value}{interval}, {row['limit']}"
 
 
 def expand(gates: Sequence[Gate], names: Names) -> list[Gate]:

@@ -60,7 +60,8 @@ def judge(pairs: Sequence[Pair], normaliser: Normaliser, others: Sequence[Pair] 
     sides = {"predictions": pairs} | ({"against": others} if others is not None else {})
     texts = {name: [pair.hypothesis for pair in side] for name, side in sides.items()}
     of = JudgedSet(utterances, texts, normaliser)
-    judged = {"utterances": len(pairs), **of.figures("predictions")}
+    unknown = sum(not pair.speaker for pair in pairs)
+    judged = {"utterances": len(pairs), "without_speaker": unknown, **of.figures("predictions")}
     judged["wer_contiguous"] = contiguous_wer(references, texts["predictions"], normaliser)
     if others is not None:
         figure = "cer" if normaliser.by_character else "wer"
@@ -98,9 +99,11 @@ def _partial(file: Path) -> Path:
 
 
 def _lines(judged: dict) -> list[str]:
+    without = judged["without_speaker"] if judged["resampled_by"] == "speaker" else 0
+    alone = f" (utterances without one, each its own: {without})" if without else ""
     lines = [
         f"profile {judged['profile']}, utterances: {judged['utterances']}, words: {judged['words']}, 95 % intervals by "
-        f"{judged['resampled_by']}"
+        f"{judged['resampled_by']}{alone}"
     ]
     for name in ("wer", "wer_contiguous", "wer_compounds", "wer_raw", "mer", "cer", "cer_raw"):
         interval = f"  [{judged[f'{name}_low']:.5f}, {judged[f'{name}_high']:.5f}]" if f"{name}_low" in judged else ""

@@ -8,6 +8,7 @@
 In: a test set's utterances and what each model wrote. Rates are fractions.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from asr.scoring import Scored, lost_sentences, score_utterance, total
 DURATIONS = (2, 5, 10, 20, 30)  # seconds: the upper bounds of the bands
 GROUP_RESAMPLES = 1_000  # there are hundreds of groups
 MOST_GROUPS = 300  # values of a kind, of which each has figures; of more speakers none would be read
+HASH = re.compile(r"^((?:.*/)?[0-9a-f]{12})[0-9a-f]{20,}$")  # a speaker's name that nobody reads, and its beginning
 OF_CHARACTERS = " (characters)"  # ends the name of a kind whose test sets are counted so
 
 
@@ -93,7 +95,11 @@ class JudgedSet:
     def groups_of(self, index: int) -> dict[str, str]:
         """The groups that an utterance is in: those whose values somebody knows; words and characters are not added up."""
         of = self.utterances
-        known = {"speaker": of.speakers[index], "domain": of.domains[index], "duration": band(of.seconds[index])}
+        known = {
+            "speaker": HASH.sub(r"\1", of.speakers[index]),
+            "domain": of.domains[index],
+            "duration": band(of.seconds[index]),
+        }
         of_characters = OF_CHARACTERS if self.normaliser.by_character else ""
         return {kind + of_characters: value for kind, value in known.items() if value}
 

@@ -25,7 +25,7 @@ class LongForm:
     """Segments of one recording, with times in it; what else is known of it once they have been read.
 
     language, probability: None where nobody speaks; a language that was given has no probability.
-    seconds: that were decoded; pieces: in which somebody speaks.
+    seconds: that were decoded; pieces: in which somebody speaks; speech: their seconds.
     cut_off: why the recording ends too early; "" if it does not.
     """
 
@@ -43,7 +43,7 @@ class LongForm:
         self._path, self._engine, self._prompt, self._words = path, engine, prompt, words
         self._piece_seconds, self._threshold = piece_seconds or engine.seconds, threshold
         self.language, self.probability = language, None
-        self.seconds, self.pieces, self.cut_off = 0.0, 0, ""
+        self.seconds, self.speech, self.pieces, self.cut_off = 0.0, 0.0, 0, ""
 
     def __iter__(self) -> Iterator[Segment]:
         """Raises `audio.CorruptAudio` if the recording cannot be read."""
@@ -52,6 +52,7 @@ class LongForm:
             pieces = self._detect(pieces)
         for piece in pieces:
             self.pieces += 1
+            self.speech += piece.seconds
             heard = self._engine.segments(piece.waveform, self.language, self._prompt, self._words)
             yield from place(heard, piece.start, piece.end)
 

@@ -16,6 +16,7 @@ from huggingface_hub import EvalResult, ModelCardData
 LICENCES = {"openai/whisper-large-v3-turbo": "mit", "openai/": "apache-2.0"}
 
 NEW = "new weights"  # what was trained from, where it had learnt nothing yet
+SILENCE = "silence"  # `asr.judged`'s test set in which nobody speaks
 TASK = "automatic-speech-recognition"
 SIDES = ("before", "after", "export")  # of a comparison, in a table's order
 RATES = ("wer", "cer")
@@ -62,7 +63,8 @@ def model_card(
         licences: of the sources; "" where nobody said.
         git: of the repository that made it, as `lineage.json` has it; None where nobody knows.
     """
-    compared, title = compare(metrics, {"before": before, "after": after}), name.split("/")[-1]
+    sides = {"before": before, "after": after}
+    compared, title = compare(metrics, sides), name.split("/")[-1]
     language = f', generate_kwargs={{"language": "{languages[0]}"}}' if len(languages) == 1 else ""
     sections = [
         head(title, base, languages, "transformers", [], compared, "after"),
@@ -70,7 +72,7 @@ def model_card(
         f"A Whisper, trained from {words(base)} with Flüsterwerk ({commit(git)}). `lineage.json` says what it was made from and "
         "with: hashes, parameters and versions.",
         USE.replace("{name}", name).replace("{language}", language),
-        f"## Before and after\n\n{comparison(compared)}",
+        "\n\n".join(filter(None, ("## Before and after", comparison(compared), in_silence(silences(metrics, sides))))),
         f"## Data\n\n{_data(data, licences)}",
         f"## Licence\n\n{licence(base)}",
     ]
@@ -153,6 +155,24 @@ def comparison(compared: Comparison) -> str:
     drawn = f", resampled by {' or '.join(sorted(units))}" if units else ""
     too_narrow = "; by utterance they are too narrow, since a speaker's go together" if "utterance" in units else ""
     return f"{text}\n\nRates on normalised text; in brackets their 95 % intervals{drawn}{too_narrow}."
+
+
+def in_silence(figures: Mapping[str, Mapping]) -> str:
+    """A sentence on what the last of the sides writes where nobody speaks, of `{side: figures}`; "" if it was not asked."""
+    if not figures:
+        return ""
+    *before, last = figures.values()
+    was = f" (before: {before[0]['with_text']:.0%})" if before else ""
+    return (
+        f"Where nobody speaks it writes something in {last['with_text']:.0%} of {last['clips']} clips{was}, in "
+        f"{last['phantom']:.0%} a phrase that Whispers are known for."
+    )
+
+
+def silences(metrics: Metrics, models: Mapping[str, str]) -> dict[str, Mapping]:
+    """What `metrics.json` has by side of the test set in which nobody speaks, if the last of the models was judged on it."""
+    of = {side: metrics[model][SILENCE] for side, model in models.items() if SILENCE in metrics.get(model, {})}
+    return of if list(models)[-1] in of else {}
 
 
 def table(names: Sequence[str], rows: Sequence[Sequence], numbers: Collection[str]) -> str:

@@ -24,7 +24,8 @@ def main(stage: str, recipe: str, prefix: str = "") -> None:
     """Copy, and print where to."""
     made, models = Path("outputs") / stage, model_dir()
     if models is None:
-        print(f"The models are in {made.absolute()}")
+        judged = f"; cards with the figures of the test sets in {CARDS / stage}" if (CARDS / stage).is_dir() else ""
+        print(f"The models are in {made.absolute()}{judged}")
         return
     for copy in copy_exports(made, models / recipe, CARDS / stage, prefix):
         print(copy, flush=True)

@@ -1,6 +1,6 @@
 """What a stage prints about its figures: a table of models and test sets, and the gates.
 
-    python -m asr.report outputs/evaluation/metrics.json      # the table once more; needs scripts/ on PYTHONPATH
+    python -m asr.report outputs/evaluation/metrics.json      # both once more; needs scripts/ on PYTHONPATH
 
 print(told(metrics))
 model          test set  WER %  CER %  words  subst.  del.  ins.
@@ -9,10 +9,11 @@ base_model     general   99.10  88.02    612       0   606     0
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from asr.gates import Metrics, Verdict
+from asr import gates
+from asr.gates import Metrics
 
 _COLUMNS = {
     "WER %": "wer",
@@ -79,9 +80,11 @@ def training_data(metrics: Metrics) -> str:
     return "\n".join(["test utterances that share something with the training data:", *lines] if lines else [])
 
 
-def verdicts(judged: Sequence[Verdict]) -> str:
-    """One line a gate: ok or MISSED, its figure and its limit."""
-    return "\n".join(f"{'ok    ' if verdict.passed else 'MISSED'}  {verdict}" for verdict in judged)
+def verdicts(rows: Sequence[Mapping]) -> str:
+    """One line a gate, of gates.json: ok or MISSED, its figure and its limit; and how many are kept. "" without any."""
+    lines = [f"{'ok    ' if row['passed'] else 'MISSED'}  {gates.told(row)}" for row in rows]
+    kept = f"{sum(row['passed'] for row in rows)} of {len(rows)} gates kept"
+    return "\n".join([*lines, kept]) if rows else ""
 
 
 def _cell(figures: dict, name: str) -> str:
@@ -97,5 +100,9 @@ def _justify(row: list[str], widths: list[int]) -> list[str]:
 
 
 if __name__ == "__main__":
-    read = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    print(told(read))
+    metrics = Path(sys.argv[1])
+    print(told(json.loads(metrics.read_text(encoding="utf-8"))))
+    if (judged := metrics.with_name("gates.json")).is_file() and (
+        rows := json.loads(judged.read_text(encoding="utf-8"))
+    ):
+        print(f"\n{verdicts(rows)}")

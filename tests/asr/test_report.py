@@ -1,8 +1,14 @@
 """The printed table and the gates' lines."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 from asr.gates import Gate, Verdict
 from asr.report import table, told, verdicts
 
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 FIGURES = {"wer": 0.05, "cer": 0.0125, "words": 612, "substitutions": 20, "deletions": 10, "insertions": 1}
 
 
@@ -24,13 +30,33 @@ def test_lost_sentences_have_a_column_where_there_are_any():
 
 
 def test_verdicts_say_what_was_missed():
-    lines = verdicts(
-        [Verdict(Gate("a general wer", 0.1), 0.05), Verdict(Gate("a domain wer", 0.1), 0.2, (0.1, 0.3))]
-    ).splitlines()
-    assert lines == [
-        "ok      a general wer = 0.0500, at most 0.1",
-        "MISSED  a domain wer = 0.2000 [0.1000, 0.3000], at most 0.1",
+    judged = [
+        Verdict(Gate("a general wer", 0.1), 0.05),
+        Verdict(Gate("a long wer", 0.1), 0.05, (0.01, 0.12)),
+        Verdict(Gate("a domain wer", 0.1), 0.2, (0.1, 0.3)),
     ]
+    rows = json.loads(json.dumps([verdict.row() for verdict in judged]))
+    assert verdicts(rows).splitlines() == [
+        "ok      a general wer = 0.0500, at most 0.1",
+        "ok      a long wer = 0.0500 [0.0100, 0.1200], at most 0.1, not certainly",
+        "MISSED  a domain wer = 0.2000 [0.1000, 0.3000], at most 0.1",
+        "2 of 3 gates kept",
+    ]
+    assert verdicts([]) == ""
+
+
+def test_as_a_program_it_prints_the_figures_and_the_gates_once_more(tmp_path):
+    (tmp_path / "metrics.json").write_text(json.dumps({"a": {"general": FIGURES}}))
+    code = [sys.executable, "-m", "asr.report", tmp_path / "metrics.json"]
+
+    def said() -> str:
+        return subprocess.run(code, env={"PYTHONPATH": SCRIPTS}, capture_output=True, text=True, check=True).stdout
+
+    table_alone = said()
+    assert table_alone.startswith("model") and "gates" not in table_alone
+    rows = [Verdict(Gate("a general wer", 0.1), 0.05).row()]
+    (tmp_path / "gates.json").write_text(json.dumps(rows))
+    assert said() == f"{table_alone}\nok      a general wer = 0.0500, at most 0.1\n1 of 1 gates kept\n"
 
 
 def test_what_was_asked_beside_the_text_is_told_and_nothing_else():

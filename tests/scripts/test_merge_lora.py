@@ -33,6 +33,7 @@ def test_merged_is_base_and_adapter(tiny_recipe, adapter, run_script):
     from asr.adapter import load_adapter
     from asr.model import load_whisper
 
+    (adapter / "loss.csv").write_text("step,loss\n1,2.5\n")
     done = run_script("merge_lora", "--model_dir", "outputs/base_model")
     assert "largest difference of a logit" in done.stdout
     merged, tokenizer, feature_extractor = load_whisper(tiny_recipe / "outputs/merge_lora")
@@ -54,7 +55,12 @@ def test_merged_is_base_and_adapter(tiny_recipe, adapter, run_script):
     }
     folders = [tiny_recipe / "outputs" / name for name in ("merge_lora", "base_model")]
     merged_files, base_files = ({file.name for file in folder.iterdir()} for folder in folders)
-    assert merged_files == base_files >= older | {"generation_config.json", "model.safetensors", "vocab.json"}
+    assert (tiny_recipe / "outputs/merge_lora/loss.csv").read_text() == "step,loss\n1,2.5\n"
+    assert (
+        merged_files - {"loss.csv"}
+        == base_files
+        >= older | {"generation_config.json", "model.safetensors", "vocab.json"}
+    )
 
 
 def test_a_merge_that_is_not_equal_fails_and_leaves_nothing(tiny_recipe, adapter, run_script):

@@ -161,6 +161,7 @@ def test_the_card_tells_intervals_and_the_normaliser_and_leaves_out_where_nobody
     wer = ModelCard(card[: card.index("This is the card")]).data.eval_results[0]
     assert wer.metric_args == {"normaliser": "whisper-basic 0123456789abcdef", "interval_95": [0.4, 0.61]}
     assert "silence" not in card.split("## Data")[0]
+    assert "Where nobody speaks it writes something in 50% of 14 clips (before: 50%), in 0% a phrase" in card
 
 
 def test_words_from_data_cannot_break_the_card():

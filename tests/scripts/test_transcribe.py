@@ -241,6 +241,15 @@ def test_silence_is_an_empty_transcript_and_said(models, tmp_path, capsys):
     assert said["segments"] == [] and said["language"] is None and said["seconds"] == 120
 
 
+def test_little_text_for_much_speech_is_told(models, tmp_path, capsys):
+    for name, seconds in (("long", 29), ("short", 8)):
+        soundfile.write(tmp_path / f"{name}.wav", np.random.default_rng(0).normal(0, 0.1, 16_000 * seconds), 16_000)
+        run(tmp_path / f"{name}.wav", "--model", models / "faster", "--language", "de", "--speech_threshold", 0)
+    said = capsys.readouterr().err
+    assert f"long.wav: only {len(SAYS)} characters for 29 s of speech; if some is left out" in said
+    assert "short.wav" not in said
+
+
 def test_a_transcript_that_exists_is_left_unless_told_otherwise(models, talk, tmp_path, capsys):
     (tmp_path / "talk.txt").write_text("mine")
     flags = (talk, "--model", models / "faster", "--output_dir", tmp_path, "--existing")
