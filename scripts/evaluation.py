@@ -127,15 +127,19 @@ def main(params: Evaluation) -> None:
 
 
 def require_profiles(chosen: str, own: Mapping[str, list[str]]) -> None:
-    """Raises `UserError` for a name or a step that there is not, before anything is heard."""
-    from asr.normaliser import Normaliser
+    """Raises `UserError` for a name or a step that there is not, or a name that is taken, before anything is heard."""
+    from asr.normaliser import PROFILES, Normaliser
 
+    if taken := [name for name in own if name in PROFILES]:
+        raise UserError(
+            f"evaluation.profiles: {taken[0]} is one of ours, whose figures others compare; choose another name"
+        )
     for name in {*own, *([chosen] if chosen else [])}:
         Normaliser.of(name, own)
 
 
 def write_json(file: Path, value: object) -> None:
-    file.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def normaliser_of(params: Evaluation, language: str) -> "Normaliser":

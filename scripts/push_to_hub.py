@@ -9,6 +9,7 @@ unless HUB_PUBLIC=1; without HUB_MODEL_ID the card alone, printed.
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,6 +32,9 @@ def main(params: Params) -> None:
         raise UserError(f"{model_dir}: no model; run make export-ct2 and make evaluate first")
     lineage = lineage_of(params)
     card = card_of(params, name, lineage)
+    gates = params.evaluation.output_dir / "gates.json"
+    if missed := [row for row in _read(gates, "evaluation") if not row["passed"]]:
+        print(f"{gates}: {len(missed)} gates missed, {missed[0]['gate']} among them", file=sys.stderr, flush=True)
     if not name:
         print(card)
         print("This is the card. To push the model with it: HUB_MODEL_ID=owner/name and HF_TOKEN in .env")
@@ -60,20 +64,22 @@ def require_hub(name: str) -> None:
 def lineage_of(params: Params) -> dict:
     """What is known of the published model: hashes, parameters, commit and versions of the stages that made it.
 
+    It is that of an export which evaluation has judged: metrics.json alone, which git keeps, may be another machine's.
+
     Raises:
-        UserError: convert_to_faster has not exported it, or evaluation has judged another one.
+        UserError: evaluation has not judged it, or another one since.
     """
     from asr.lineage import sha256
 
-    model_dir, exports = params.convert_to_faster.model_dir, params.convert_to_faster.output_dir
-    cards = params.evaluation.output_dir / "cards/convert_to_faster"
+    model_dir, cards = params.convert_to_faster.model_dir, params.evaluation.output_dir / "cards/convert_to_faster"
     digest = sha256(model_dir)
-    for file in sorted((cards if cards.is_dir() else exports).glob("*/lineage.json")):
+    for file in sorted(cards.glob("*/lineage.json")):
         lineage = json.loads(file.read_text(encoding="utf-8"))
-        if lineage["inputs"]["model"]["sha256"] == digest:
+        if lineage.get("inputs", {}).get("model", {}).get("sha256") == digest:
             return {name: lineage[name] for name in LINEAGE if name in lineage}
     raise UserError(
-        f"{model_dir}: not the model that was exported and judged; run make export-ct2 and make evaluate first"
+        f"{model_dir}: evaluation has judged no export of this very model; name convert_to_faster in evaluation.exports, and run "
+        "make evaluate"
     )
 
 
@@ -100,15 +106,15 @@ def card_of(params: Params, name: str, lineage: Mapping) -> str:
     # As the stages have run, which the file may no longer say.
     stages = lineage.get("stages") or params.model_dump(mode="json", exclude_none=True)
     sources = trained_on(stages)
-    languages = sorted({source["language"] for source in sources.values()})
+    languages = sorted({source["language"] for source in sources.values() if "language" in source})
     return model_card(
-        name or f"owner/whisper-{languages[0]}",
+        name or "-".join(["owner/whisper", *languages[:1]]),
         base=base_name(stages["base_model"]),
         before=names.get(params.base_model.output_dir, ""),
         after=names[published],
         metrics=metrics,
         data={source: of for source, of in counts.items() if source in sources},
-        licences={name: source["licence"] for name, source in sources.items()},
+        licences={name: source.get("licence", "") for name, source in sources.items()},
         languages=languages,
         git=lineage.get("git"),
     )
@@ -146,7 +152,7 @@ def push(name: str, model_dir: Path, files: Mapping[str, str], public: bool) -> 
     return str(repository)
 
 
-def _read(file: Path, stage: str) -> dict:
+def _read(file: Path, stage: str):
     if not file.is_file():
         raise UserError(f"{file}: no such file; run the stage {stage} first")
     return json.loads(file.read_text(encoding="utf-8"))

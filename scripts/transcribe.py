@@ -23,7 +23,7 @@ from asr.transcriptions import STDOUT, Job, planned
 from asr.transcripts import FORMATS
 from asr.whisper_shape import LANGUAGES, WINDOW_SECONDS
 
-LONG_SPEECH = 10.0  # seconds
+LONG_SPEECH, SHORT_PIECE = 10.0, 5.0  # seconds
 SLOWEST = 2.5  # characters a second of speech; Chinese has 4 or more, German 12
 # The guide's infer_tfs.py and infer_ct2.py are called with these; --audio_path and --model_path are flags here too.
 GUIDE = {
@@ -110,10 +110,11 @@ def transcribe(job: Job, engine, arguments: argparse.Namespace) -> str:
         with transcript_files(job.outputs) as transcripts:
             write(transcripts)
         say(job, heard, count, started)
-    if count and heard.speech >= LONG_SPEECH and characters < SLOWEST * heard.speech:
+    could_be_shorter = arguments.speech_threshold and (arguments.chunk_seconds or engine.seconds) > SHORT_PIECE
+    if count and could_be_shorter and heard.speech >= LONG_SPEECH and characters < SLOWEST * heard.speech:
         print(
             f"{job.recording}: only {characters} characters for {heard.speech:.0f} s of speech; if some is left out, the model may "
-            "know shorter pieces alone: try --chunk_seconds 5",
+            f"know shorter pieces alone: try --chunk_seconds {SHORT_PIECE:g}",
             file=sys.stderr,
             flush=True,
         )

@@ -27,6 +27,7 @@ from asr.model_card import (
     licence,
     silences,
     sources,
+    told_language,
     words,
 )
 
@@ -158,7 +159,7 @@ def card_of(lineage: Mapping, kind: str) -> str:
         _origin(lineage, form, kind, base),
     ]
     if form:
-        language = f', language="{languages[0]}"' if len(languages) == 1 else ""
+        language = f', language="{told}"' if (told := told_language(languages)) else ""
         code = form.use.replace("{language}", language)
         sections.append(f"## Use\n\n`{form.install}`, then:\n\n```python\n{code}\n```")
     sections.append(f"## Before and after\n\n{_measured(proof, tested, metrics.get(SILENCE, {}))}")

@@ -9,7 +9,7 @@ that name; two such models in one gate mean the same export.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isnan
+from math import isinf, isnan
 
 from asr.errors import UserError
 
@@ -97,8 +97,9 @@ class Verdict:
         return f"{self.gate.limit}, not certainly" if doubtful else self.gate.limit
 
     def row(self) -> dict:
-        """As gates.json has it; what is not known is None."""
-        value, interval = None if isnan(self.value) else self.value, self.interval and list(self.interval)
+        """As gates.json has it; what is not known is None, and of errors against none "inf", for which JSON has no number."""
+        value = None if isnan(self.value) else "inf" if isinf(self.value) else self.value
+        interval = self.interval and list(self.interval)
         return {
             "gate": str(self.gate),
             "value": value,
@@ -119,7 +120,7 @@ class Verdict:
 def told(row: Mapping) -> str:
     """A row of gates.json in words: "merge_lora general wer = 0.0331 [0.0000, 0.1121], at most 0.1, not certainly"."""
     certain = row["limit"].startswith("certainly")
-    value = "not known" if row["value"] is None else f"{row['value']:.4f}"
+    value = "not known" if row["value"] is None else f"{float(row['value']):.4f}"
     interval = " [{:.4f}, {:.4f}]".format(*row["interval"]) if row["interval"] else " [not known]" if certain else ""
     return f"{row['gate']} = {value}{interval}, {row['limit']}"
 

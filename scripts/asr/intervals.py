@@ -84,10 +84,8 @@ class Resamples:
         by_words = float(1 - ((1 - LEVEL) / 2) ** (1 / max(words.sum(), 1)))
         if not self._few:
             return by_words
-        one = np.zeros(len(words))
-        one[words.argmax()] = 1
-        bound = 1 / max(words.sum(), 1) + self._deviation(one, words) * _student(self.units - 1)
-        return float(np.maximum(by_words, bound))
+        of_one = 1 / max(words.sum(), 1) + self._deviation(np.zeros(len(words)), words) * _student(self.units - 1)
+        return float(np.maximum(by_words, of_one))
 
     def compare(self, errors: Sequence[float], others: Sequence[float], words: Sequence[float]) -> Difference:
         """The first's rate less the other's."""
@@ -113,9 +111,8 @@ class Resamples:
         if not gained.any():
             return Difference(0.0, 0.0, 0.0, 1.0, 0.5, None)
         deviation, freedom = self._deviation(gained, words), self.units - 1
-        if not deviation > 0:  # one alone, or all alike: then their signs are all that is known
-            p, nobody_knows = min(1.0, 2 * 0.5**self.units), float("nan")
-            return Difference(difference, nobody_knows, nobody_knows, p, 1 - p / 2 if difference < 0 else p / 2, None)
+        if np.isnan(deviation):
+            return Difference(difference, deviation, deviation, 1.0, 0.5, None)
         margin = deviation * _student(freedom)
         below = float(stats.t.cdf(-difference / deviation, freedom))  # how sure it is that the first makes fewer errors
         p = min(1.0, 2 * min(below, 1 - below))
@@ -123,13 +120,18 @@ class Resamples:
         return Difference(difference, difference - margin, difference + margin, p, below, smallest or None)
 
     def _deviation(self, values: np.ndarray, words: np.ndarray) -> float:
-        """Of the ratio of both sums, from the speakers' deviations from it; NaN of one alone."""
+        """Of the ratio of both sums, from the speakers' deviations from it; NaN of one alone.
+
+        No less than if one error had been made by whoever said the least: a few who are all alike are not so for certain.
+        """
         if self.units == 1:
             return float("nan")
-        sums = [np.bincount(self._group, weights=of, minlength=self.units) for of in (values, words)]
-        total = max(sums[1].sum(), 1)
-        off = sums[0] - sums[0].sum() / total * sums[1]
-        return float(np.sqrt(self.units / (self.units - 1) * np.sum(off**2)) / total)
+        of_values, of_words = (np.bincount(self._group, weights=of, minlength=self.units) for of in (values, words))
+        total = max(of_words.sum(), 1)
+        one = np.zeros(self.units)
+        one[np.where(of_words > 0, of_words, np.inf).argmin()] = 1
+        off = max(np.sum((of - of.sum() / total * of_words) ** 2) for of in (of_values, one))
+        return float(np.sqrt(self.units / (self.units - 1) * off) / total)
 
     def _sums(self, values: np.ndarray) -> np.ndarray:
         """float64 [resamples]: the sum of each resampled test set."""

@@ -65,7 +65,7 @@ def model_card(
     """
     sides = {"before": before, "after": after}
     compared, title = compare(metrics, sides), name.split("/")[-1]
-    language = f', generate_kwargs={{"language": "{languages[0]}"}}' if len(languages) == 1 else ""
+    language = f', generate_kwargs={{"language": "{told}"}}' if (told := told_language(languages)) else ""
     sections = [
         head(title, base, languages, "transformers", [], compared, "after"),
         f"# {words(title)}",
@@ -161,8 +161,8 @@ def in_silence(figures: Mapping[str, Mapping]) -> str:
     """A sentence on what the last of the sides writes where nobody speaks, of `{side: figures}`; "" if it was not asked."""
     if not figures:
         return ""
-    *before, last = figures.values()
-    was = f" (before: {before[0]['with_text']:.0%})" if before else ""
+    last = list(figures.values())[-1]
+    was = f" (before: {figures['before']['with_text']:.0%})" if "before" in figures else ""
     return (
         f"Where nobody speaks it writes something in {last['with_text']:.0%} of {last['clips']} clips{was}, in "
         f"{last['phantom']:.0%} a phrase that Whispers are known for."
@@ -195,6 +195,11 @@ def licence(base: str) -> str:
     else:
         own = f"That of what it was trained from{', ' + words(base) if base else ''}."
     return f"{own} Each source of the data has its own; whoever passes the model on has to see that they allow it."
+
+
+def told_language(languages: Sequence[str]) -> str:
+    """What the lines of a card tell a model; "" where it has to find out, or knows English alone and refuses to be told."""
+    return languages[0] if len(languages) == 1 and languages[0] != "en" else ""
 
 
 def commit(git: Mapping | None) -> str:

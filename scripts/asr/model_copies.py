@@ -24,8 +24,12 @@ def main(stage: str, recipe: str, prefix: str = "") -> None:
     """Copy, and print where to."""
     made, models = Path("outputs") / stage, model_dir()
     if models is None:
-        judged = f"; cards with the figures of the test sets in {CARDS / stage}" if (CARDS / stage).is_dir() else ""
-        print(f"The models are in {made.absolute()}{judged}")
+        cards = (CARDS / stage).absolute()
+        judged = any(same_export(cards / export.name, export) for export in made.absolute().glob("*"))
+        print(
+            f"The models are in {made.absolute()}"
+            + (f"; their cards with the test sets' figures in {cards}" if judged else "")
+        )
         return
     for copy in copy_exports(made, models / recipe, CARDS / stage, prefix):
         print(copy, flush=True)
@@ -65,6 +69,8 @@ def copy_exports(made: Path, to: Path, cards: Path, prefix: str = "") -> Iterato
 
 def _require_export(copy: Path) -> None:
     """Raises `UserError` if something that is no export stands where a copy is to go."""
+    if copy.is_file():
+        raise UserError(f"{copy}: is a file, and would be lost; move it, or give another MODEL_DIR")
     if copy.is_dir() and not (copy / LINEAGE).is_file() and any(copy.iterdir()):
         raise UserError(
             f"{copy}: holds no {LINEAGE}, so it is no export, and would be lost; move it, or give another MODEL_DIR"

@@ -152,7 +152,7 @@ class Normaliser:
 
     @classmethod
     def of(cls, name: str, own: Mapping[str, Sequence[str]] | None = None) -> "Normaliser":
-        """A profile by its name, of those here or of the user's `own`, which come first."""
+        """A profile by its name, of those here or of the user's `own`."""
         profiles = PROFILES | dict(own or {})
         if name not in profiles:
             raise UserError(f"no profile is called {name}; there are {', '.join(profiles)}")

@@ -46,7 +46,7 @@ def output_folder(path: Path, unfinished: str = "") -> Iterator[Path]:
             raise
         outdated.mkdir()
         # Renamed before anything is removed: whenever a run is killed here, the old one or the new one is whole.
-        if path.exists():
+        if path.exists() or path.is_symlink():  # a link may lead nowhere
             path.rename(old)
         partial.rename(path)
         if unfinished:
@@ -59,9 +59,9 @@ def require_own(path: Path, pipeline: Path = Path("outputs")) -> None:
 
     What stands below `pipeline` is the pipeline's own, which it makes again; anywhere else a folder has to be new or empty.
     """
-    if path.is_file():
-        raise UserError(f"--output_dir {path}: is a file; give the name of a folder")
     try:
+        if path.is_file():
+            raise UserError(f"--output_dir {path}: is a file; give the name of a folder")
         # Of a link to a folder the link alone is replaced.
         if (
             pipeline.resolve() in path.resolve().parents

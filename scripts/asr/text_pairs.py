@@ -135,10 +135,12 @@ def _require_fields(path: Path, rows: list[tuple[int, Mapping]], wanted: tuple[s
             if name not in row:
                 there = ", ".join(map(str, row)) or "none"
                 raise UserError(f"{path}:{line}: no field {name!r}; there are {there}{hint}")
-            if not isinstance(row[name], str | int if name == "id" else str):
+            if isinstance(row[name], bool) or not isinstance(row[name], str | int if name == "id" else str):
                 raise UserError(
                     f"{path}:{line}: {name}: {json.dumps(row[name])} is no text; put it in quotes, or leave the row out"
                 )
+            if name == "id" and not str(row[name]).strip():
+                raise UserError(f"{path}:{line}: id: is empty; give each row one, or none of them")
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, Mapping]]:

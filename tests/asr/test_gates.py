@@ -1,5 +1,6 @@
 """Gates: the arithmetic of each kind, exports by `/*`, and figures that do not exist."""
 
+import json
 from dataclasses import fields
 
 import pytest
@@ -161,6 +162,12 @@ def test_the_same_transcripts_are_not_certainly_better(interval, passed):
     assert verdict.passed is passed
     near = Gate("tuned general wer", at_most=0.0, distance_to="base general wer", certain=True)
     assert judge([near], METRICS, lambda *_: (0.0, 0.0))[0].passed  # but certainly equal
+
+
+def test_errors_against_none_are_told_and_are_json():
+    (verdict,) = verdicts(Gate("tuned general wer", at_most=1.0, ratio_to="base empty wer"))
+    assert json.loads(json.dumps(verdict.row(), allow_nan=False)) == verdict.row()
+    assert not verdict.passed and str(verdict) == "tuned general wer / base empty wer = inf, at most 1"
 
 
 def test_a_figure_that_is_not_known_in_the_end_is_missed():

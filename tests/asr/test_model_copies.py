@@ -87,3 +87,6 @@ def test_what_is_no_export_is_not_replaced_by_one(made, tmp_path):
     with pytest.raises(UserError, match=r"tiny/int8: holds no lineage\.json.*give another MODEL_DIR"):
         copied(made, tmp_path)
     assert [path.name for path in (tmp_path / "my models/tiny").rglob("*")] == ["int8", "thesis.tex"]
+    (own / "thesis.tex").rename(own.parent / "float32")
+    with pytest.raises(UserError, match=r"tiny/float32: is a file, and would be lost"):
+        copied(made, tmp_path)

@@ -104,6 +104,14 @@ def test_only_the_pipelines_own_folders_are_replaced_unasked(tmp_path, monkeypat
             require_own(Path(name))
     with pytest.raises(UserError, match="is a file; give the name of a folder"):
         require_own(Path("own/file"))
+    with pytest.raises(UserError, match=r"cannot be read \(File name too long\); give a new folder"):
+        require_own(Path("x" * 300))
+
+
+def test_a_link_that_leads_nowhere_is_replaced_as_others_are(tmp_path):
+    (tmp_path / "stage").symlink_to(tmp_path / "unmounted")
+    write(tmp_path / "stage", "whole")
+    assert contents(tmp_path) == {"stage/file": "whole"} and not (tmp_path / "stage").is_symlink()
 
 
 def test_require_folder_says_what_makes_it(tmp_path):

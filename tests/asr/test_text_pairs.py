@@ -56,6 +56,8 @@ def test_numbers_are_ids_and_a_quote_in_a_tsv_is_text(tmp_path):
         ([{"id": "1"}, ROWS[1]], r"hyp.jsonl:1: no field 'text'; there are id"),
         ([ROWS[0], {"id": "2", "text": 3}], r"hyp.jsonl:2: text: 3 is no text; put it in quotes"),
         ([{"id": "1", "text": None}, ROWS[1]], r"hyp.jsonl:1: text: null is no text"),
+        ([{"id": True, "text": "eins"}, ROWS[1]], r"hyp.jsonl:1: id: true is no text"),
+        ([ROWS[0], {"id": "", "text": "zwei"}], r"hyp.jsonl:2: id: is empty; give each row one"),
     ],
 )
 def test_what_does_not_pair_is_named(tmp_path, heard, message):

@@ -282,6 +282,7 @@ def test_all_gates_passed_is_no_error_and_long_test_sets_may_be_absent(made, tmp
         ),
         ({"profile": "german"}, "no profile is called german; there are"),
         ({"profiles": {"mine": ["lower"]}}, "profile mine: no step is called lower"),
+        ({"profiles": {"words": ["nfc"]}}, "evaluation.profiles: words is one of ours"),
         ({"test_sets": ["long"], "gates": []}, "long/0: over 30 s; judge long among evaluation.long_test_sets"),
         ({"models": {"tuned": Path("nowhere")}}, "nowhere: no such folder; .*evaluation.models.tuned"),
         (

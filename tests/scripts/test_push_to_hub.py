@@ -43,6 +43,7 @@ def evaluated(tiny_recipe):
         "versions": {},
     }
     (card / "lineage.json").write_text(json.dumps(made))
+    (outputs / "evaluation/gates.json").write_text("[]")
     return outputs
 
 
@@ -197,6 +198,12 @@ def test_openais_licence_goes_with_its_weights():
     assert "license: mit" in model_card("x/y", "openai/whisper-large-v3-turbo", **given)
 
 
+def test_missed_gates_are_told(evaluated, run_script):
+    missed = {"gate": "merge_lora general wer", "passed": False}
+    (evaluated / "evaluation/gates.json").write_text(json.dumps([missed]))
+    assert "gates.json: 1 gates missed, merge_lora general wer among them" in run_script("push_to_hub").stderr
+
+
 def test_parameters_are_those_that_the_stages_ran_with(evaluated, run_script):
     file = evaluated / "evaluation/cards/convert_to_faster/int8/lineage.json"
     lineage = json.loads(file.read_text())
@@ -218,9 +225,10 @@ def test_a_model_that_is_not_there_or_is_another_than_was_judged_has_no_card(eva
     file.write_text(file.read_text().replace(sha256(evaluated / "merge_lora"), "0" * 64))
     done = run_script("push_to_hub", check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert (
-        "merge_lora: not the model that was exported and judged; run make export-ct2 and make evaluate" in done.stderr
-    )
+    assert "merge_lora: evaluation has judged no export of this very model; name convert_to_faster" in done.stderr
+    file.unlink()  # as in a clone, which has the committed figures of another machine's model
+    done = run_script("push_to_hub", check=False)
+    assert (done.returncode, done.stdout) == (1, "") and "has judged no export of this very model" in done.stderr
     (evaluated / "merge_lora").unlink()
     done = run_script("push_to_hub", check=False)
     assert (done.returncode, done.stdout) == (1, "") and "merge_lora: no model; run make export-ct2" in done.stderr

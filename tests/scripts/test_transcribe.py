@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -242,12 +243,28 @@ def test_silence_is_an_empty_transcript_and_said(models, tmp_path, capsys):
 
 
 def test_little_text_for_much_speech_is_told(models, tmp_path, capsys):
-    for name, seconds in (("long", 29), ("short", 8)):
-        soundfile.write(tmp_path / f"{name}.wav", np.random.default_rng(0).normal(0, 0.1, 16_000 * seconds), 16_000)
-        run(tmp_path / f"{name}.wav", "--model", models / "faster", "--language", "de", "--speech_threshold", 0)
-    said = capsys.readouterr().err
-    assert f"long.wav: only {len(SAYS)} characters for 29 s of speech; if some is left out" in said
-    assert "short.wav" not in said
+    text = "Guten Morgen, wie geht es dir heute?"
+    for name, times in (("long", 8), ("short", 2)):
+        sound = speech(" ".join([text] * times), "de+m3", random.Random(0), Espeak())
+        soundfile.write(tmp_path / f"{name}.wav", sound, 22_050)
+
+    def said_of(name, *flags):
+        run(
+            tmp_path / f"{name}.wav",
+            "--model",
+            models / "faster",
+            "--language",
+            "de",
+            "--existing",
+            "overwrite",
+            *flags,
+        )
+        return capsys.readouterr().err
+
+    assert re.search(
+        rf"long\.wav: only {len(SAYS)} characters for \d\d s of speech; if some is left out", said_of("long")
+    )
+    assert said_of("short") == said_of("long", "--chunk_seconds", 5) == said_of("long", "--speech_threshold", 0) == ""
 
 
 def test_a_transcript_that_exists_is_left_unless_told_otherwise(models, talk, tmp_path, capsys):

@@ -173,7 +173,7 @@ class Evaluation(Section):
         default="", description="how texts are normalised; none: the language's own (asr/normaliser.py)"
     )
     profiles: dict[str, list[str]] = Field(
-        default_factory=dict, description="profiles of your own, each a list of steps, which come first"
+        default_factory=dict, description="profiles of your own, each a list of steps"
     )
     gates: list[Gate] = Field(description="limits; a missed one fails the stage")
 
