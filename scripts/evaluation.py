@@ -97,16 +97,17 @@ def main(params: Evaluation) -> None:
         return found.low, found.high
 
     judgement, compared = judge(gates, metrics, paired), differences(plan, judged_sets)
+    rows_of_gates = [verdict.row() for verdict in judgement]
     groups = grouped(judged_sets.values())
     flacs = {id: flac for of in test_sets.values() for id, flac in zip(of.utterances.ids, of.flacs, strict=True)}
     with output_folder(params.output_dir) as folder:
         write_json(folder / "metrics.json", metrics)
         write_plotted(folder / "wer.csv", plan, metrics)
-        profiles = {name: of.profile for name, of in judged_sets.items()}
+        profiles = {name: of.normaliser.profile for name, of in judged_sets.items()}
         write_json(
             folder / "differences.json", [known(vars(of)) | {"profile": profiles[of.test_set]} for of in compared]
         )
-        write_json(folder / "gates.json", [verdict.row() for verdict in judgement])
+        write_json(folder / "gates.json", rows_of_gates)
         write_json(folder / "groups.json", groups)
         write_json(folder / "speed.json", heard.speed())
         with (folder / "predictions.jsonl").open("w", encoding="utf-8") as file:
@@ -120,7 +121,7 @@ def main(params: Evaluation) -> None:
 
     print(told(metrics))
     if judgement:
-        print(f"\n{verdicts([verdict.row() for verdict in judgement])}", flush=True)
+        print(f"\n{verdicts(rows_of_gates)}", flush=True)
     missed = [f"  {verdict}" for verdict in judgement if not verdict.passed]
     if missed:
         raise UserError("\n".join([f"{len(missed)} of {len(judgement)} gates missed:", *missed]))

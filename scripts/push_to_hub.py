@@ -92,7 +92,7 @@ def card_of(params: Params, name: str, lineage: Mapping) -> str:
     Raises:
         UserError: a stage has not run, or the published model was not judged.
     """
-    from asr.export_cards import trained_on
+    from asr.export_cards import languages_of, trained_on
     from asr.model_card import base_name, model_card
 
     metrics = _read(params.evaluation.output_dir / "metrics.json", "evaluation")
@@ -106,7 +106,7 @@ def card_of(params: Params, name: str, lineage: Mapping) -> str:
     # As the stages have run, which the file may no longer say.
     stages = lineage.get("stages") or params.model_dump(mode="json", exclude_none=True)
     sources = trained_on(stages)
-    languages = sorted({source["language"] for source in sources.values() if "language" in source})
+    languages = languages_of(sources)
     return model_card(
         name or "-".join(["owner/whisper", *languages[:1]]),
         base=base_name(stages["base_model"]),

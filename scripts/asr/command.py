@@ -131,10 +131,9 @@ def _shown(value):
         return str(value)
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return f"the {len(value)} of {PARAMS_FILE}"
-    if isinstance(value, list | dict):
-        shown = map(_shown, value.values() if isinstance(value, dict) else value)
-        return dict(zip(value, shown, strict=True)) if isinstance(value, dict) else list(shown)
-    return value
+    if isinstance(value, dict):
+        return {key: _shown(of) for key, of in value.items()}
+    return [_shown(of) for of in value] if isinstance(value, list) else value
 
 
 def _problem(item: Mapping) -> str:

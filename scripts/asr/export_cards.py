@@ -147,8 +147,7 @@ def card_of(lineage: Mapping, kind: str) -> str:
     form, metrics, stages = FORMS.get(lineage.get("form", "")), lineage["metrics"], lineage.get("stages") or {}
     proof, tested = metrics.get(DEV), metrics.get(TEST)
     given = trained_on(stages)
-    languages = sorted({source["language"] for source in given.values() if "language" in source})
-    languages = languages or ([proof["language"]] if proof else [])
+    languages = languages_of(given) or ([proof["language"]] if proof else [])
     base = base_name(stages["base_model"]) if "base_model" in stages else ""
     compared = tested or ({DEV: proof["figures"]} if proof else {})
     name = "-".join(["whisper", *languages[:1], *([form.title.lower()] if form else []), kind])
@@ -174,6 +173,10 @@ def trained_on(stages: Mapping[str, Mapping]) -> dict[str, Mapping]:
     sources = stages.get("prepare_audio", {}).get("sources", {})
     drawn = {name for stage in TRAININGS for name in stages.get(stage, {}).get("sources", {})}
     return {name: of for name, of in sources.items() if name in drawn or not drawn}
+
+
+def languages_of(sources: Mapping[str, Mapping]) -> list[str]:
+    return sorted({source["language"] for source in sources.values() if "language" in source})
 
 
 def _origin(lineage: Mapping, form: Form | None, kind: str, base: str) -> str:

@@ -52,11 +52,6 @@ class JudgedSet:
         self._resamples = Resamples(utterances.speakers)
 
     @property
-    def profile(self) -> str:
-        """What texts were compared by: the normaliser's name and version."""
-        return f"{self.normaliser.name} {self.normaliser.version}"
-
-    @property
     def resampled_by(self) -> str:
         """What the intervals draw: "speaker", or "utterance" where no two are known."""
         return self._resamples.unit
@@ -72,7 +67,7 @@ class JudgedSet:
         rest = {
             "insertions_in_silence": insertions_in_silence(scored),
             "rambling": sum(bool(rambles(text)) for text in self.hypotheses[model]) / len(scored),
-            "profile": self.profile,
+            "profile": self.normaliser.profile,
             "resampled_by": self.resampled_by,
         }
         return total(scored).figures() | bounds | rest
@@ -156,7 +151,7 @@ def _of_group(
             speakers = [sets[number].utterances.speakers[i] for number in heard for i in members[number]]
             drawn[heard] = Resamples(speakers, GROUP_RESAMPLES)
         of = np.concatenate([counts[number][model][:, members[number]] for number in heard], axis=1)
-        profiles = ", ".join(sorted({sets[number].profile for number in heard}))
+        profiles = ", ".join(sorted({sets[number].normaliser.profile for number in heard}))
         found[model] = figures = {"words": int(of[1].sum()), "profile": profiles}
         if figures["words"]:  # else there is no rate
             for name, errors, length in (("wer", of[0], of[1]), ("cer", of[2], of[3])):

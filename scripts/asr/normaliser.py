@@ -169,6 +169,11 @@ class Normaliser:
         return "no_space_in_chinese" in self.steps
 
     @property
+    def profile(self) -> str:
+        """Name and version, which stand beside each figure."""
+        return f"{self.name} {self.version}"
+
+    @property
     def version(self) -> str:
         """16 hex digits: another one where a step, their order or a library in them is another."""
         parts = [REVISION, *([step, version(LIBRARIES[step]) if step in LIBRARIES else ""] for step in self.steps)]

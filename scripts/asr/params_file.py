@@ -96,9 +96,7 @@ class Params(Group):
                     yield place, f"no model is called {model}; there are {', '.join(names)}"
                 elif test_set not in of_model:
                     yield place, f"{model} is not judged on {test_set}, but on {', '.join(of_model) or 'nothing'}"
-                elif (
-                    name not in ALL_FIGURES
-                ):  # which of them this model has on this test set evaluation knows, and says
+                elif name not in ALL_FIGURES:  # whether this model has it on this test set evaluation says
                     near = difflib.get_close_matches(name, ALL_FIGURES, n=1)
                     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(ALL_FIGURES)}"
                     yield place, f"no figure is called {name}; {hint}"

@@ -140,8 +140,7 @@ class Parity:
         for name, counts in (("wer", [one.words for one in scored]), ("cer", [one.characters for one in scored])):
             interval = self._sets.interval([one.errors for one in counts], [one.words for one in counts])
             figures |= {name: interval.rate} | interval.bounds(name)
-        profile = f"{self._normalise.name} {self._normalise.version}"
-        return figures | {"profile": profile, "resampled_by": self._sets.unit}
+        return figures | {"profile": self._normalise.profile, "resampled_by": self._sets.unit}
 
     def _errors(self, scored: Sequence[Scored]) -> dict:
         by_character = self._normalise.by_character

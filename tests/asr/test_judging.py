@@ -79,7 +79,7 @@ def test_what_is_written_where_nothing_is_said_is_no_rate_but_a_count():
     judged = JudgedSet(of, {"m": heard}, Normaliser.of("words"))
     assert insertions_in_silence(judged.scored["m"]) == 2
     groups = grouped([judged])["speaker"]
-    assert groups["b"]["m"] == {"words": 0, "profile": judged.profile} and groups["a"]["m"]["wer"] == 1.0
+    assert groups["b"]["m"] == {"words": 0, "profile": judged.normaliser.profile} and groups["a"]["m"]["wer"] == 1.0
 
 
 def test_the_better_model_is_better_and_its_interval_holds_its_rate():
